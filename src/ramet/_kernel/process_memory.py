@@ -3,7 +3,9 @@
 import os
 import resource
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from .. import _core
 from . import procfs
 
 PAGE_BYTES = resource.getpagesize()
@@ -11,6 +13,8 @@ PAGE_BYTES = resource.getpagesize()
 # /proc/PID/smaps_rollup: what is mapped by this process alone
 _PRIVATE = (b"Private_Clean:", b"Private_Dirty:", b"Private_Hugetlb:")
 _PRIVATE_DIRTY = (b"Private_Dirty:", b"Private_Hugetlb:")
+_KCMP_VM = 1  # include/uapi/linux/kcmp.h
+_ENTRY_BYTES = 8  # of a page table, for each page
 
 
 def private_bytes(pid: int | str = "self") -> int:
@@ -41,18 +45,88 @@ def proportional_bytes(pid: int) -> int:
     return _rollup(pid, (b"Pss:",))
 
 
+class Counted(NamedTuple):
+    """What the kernel counts of a process, in bytes, for everyone to read."""
+
+    anonymous: int
+    in_tmpfs: int
+    """Mapped pages of a tmpfs and shared memory."""
+    tables: int
+    """Its page tables."""
+
+    @property
+    def unbacked(self) -> int:
+        """What is resident and in no file on disk; pages that it shares with its parent are counted."""
+        return self.anonymous + self.in_tmpfs
+
+
+class Mapped(NamedTuple):
+    """What a walk through the page tables of a process counts, in bytes."""
+
+    written: int
+    """The pages that it alone maps and has written to: those that it has copied, and new ones."""
+    anonymous: int
+    part: int
+    """Of the anonymous pages: what it alone maps, and its part of those that others map, too."""
+
+
+NOTHING_COUNTED = Counted(0, 0, 0)
+
+
+def counted(task: int | str) -> Counted:
+    """OSError when it has ended. Source: proc_pid_status(5) RssAnon, RssShmem, VmPTE."""
+    fields = _kilobytes_of(f"/proc/{task}/status", (b"RssAnon:", b"RssShmem:", b"VmPTE:"))
+    return Counted(*fields)
+
+
+def mapped(task: int | str) -> Mapped:
+    """PermissionError for another user's process, and for one that has made itself not dumpable.
+
+    Needs: Linux 5.4 for the part; 0 before. Source: proc_pid_smaps(5), prctl(2) PR_SET_DUMPABLE.
+    """
+    names = (*_PRIVATE_DIRTY, b"Anonymous:", b"Pss_Anon:")
+    dirty, huge, anonymous, part = _kilobytes_of(f"/proc/{task}/smaps_rollup", names)
+    return Mapped(dirty + huge, anonymous, part)
+
+
+def may_be_mapped(task: int | str) -> bool:
+    """Whether mapped() may be asked for it."""
+    try:
+        os.close(os.open(f"/proc/{task}/smaps_rollup", os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def task_with_memory(pid: int) -> int | str:
+    """Below /proc, a task of a process that has its memory: its first thread, or one that outlived that.
+
+    A first thread that has ended alone is a zombie until the others have, and its files tell of no memory.
+    Source: _exit(2), C library/kernel differences.
+    """
+    if any(_statm_of(pid)):
+        return pid
+    others = (f"{pid}/task/{thread}" for thread in procfs.threads(pid))
+    return next((task for task in others if any(_statm_of(task))), pid)
+
+
+def share_memory(task: int | str, other: int | str) -> bool:
+    """Whether two tasks below /proc have one memory, as after vfork(). False where that may not be asked.
+
+    Source: kcmp(2).
+    """
+    one, another = (int(os.path.basename(str(name))) for name in (task, other))
+    try:
+        return procfs.shows_own_pids() and _core.kcmp(one, another, _KCMP_VM, 0, 0) == 0
+    except OSError:
+        return False
+
+
 def private_written_bytes(pid: int) -> int:
     """The pages that it alone maps and has written to: those that it has copied, and new ones."""
-    return _rollup(pid, _PRIVATE_DIRTY)
-
-
-def unbacked_bytes(pid: int) -> int:
-    """What is resident of a process and is in no file on disk: anonymous pages, tmpfs, shared memory.
-
-    Pages that it shares with its parent are counted. Source: proc_pid_status(5) RssAnon, RssShmem.
-    """
-    fields = procfs.status(pid)
-    return sum(_kilobytes(fields.get(name, "0 kB")) for name in ("RssAnon", "RssShmem"))
+    return mapped(pid).written
 
 
 def data_bytes() -> int:
@@ -65,16 +139,17 @@ class ResidentSize:
     """The resident set of a process, read from one open descriptor in about a microsecond."""
 
     def __init__(self, pid: int) -> None:
+        self._pid = pid
         self._file = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
 
     def bytes(self) -> int:
         """The resident pages, shared ones included; 0 when the process has left its memory."""
-        return self._pages()[0] * PAGE_BYTES
+        return self._statm().resident * PAGE_BYTES
 
-    def anonymous_bytes(self) -> int:
-        """Those that are in no file, not even in one of a tmpfs."""
-        resident, of_files = self._pages()
-        return (resident - of_files) * PAGE_BYTES
+    def bytes_and_tables(self) -> tuple[int, int]:
+        """The same, and the page tables that it has at most, if what it maps lies together."""
+        statm = self._statm()
+        return statm.resident * PAGE_BYTES, statm.size * _ENTRY_BYTES
 
     def may_be_ours(self) -> bool:
         """Whether as much is mapped as here, about, and by a program of the same length.
@@ -86,19 +161,16 @@ class ResidentSize:
                 size, _, _, length, *_ = map(int, file.read().split())
         except OSError:  # without a descriptor it is not known, and what is resident counts
             return False
-        its_size, _, _, its_length = self._statm()
-        return its_length == length and abs(its_size - size) < size // 8
+        its = self._statm()
+        return its.length == length and abs(its.size - size) < size // 8
 
-    def _pages(self) -> tuple[int, int]:
-        _, resident, of_files, _ = self._statm()
-        return resident, of_files
-
-    def _statm(self) -> tuple[int, int, int, int]:
+    def _statm(self) -> "_Statm":
+        """That of another thread where the first one has ended alone. All 0 when it was reaped."""
         try:
-            size, resident, of_files, length, *_ = map(int, os.pread(self._file, 128, 0).split())
-        except OSError:  # it was reaped
-            return 0, 0, 0, 0
-        return size, resident, of_files, length
+            statm = _parsed(os.pread(self._file, 128, 0))
+            return statm if any(statm) else _statm_of(task_with_memory(self._pid))
+        except OSError:
+            return _NO_STATM
 
     def close(self) -> None:
         """Close the descriptor; a second time does nothing."""
@@ -107,10 +179,44 @@ class ResidentSize:
             os.close(file)
 
 
+class _Statm(NamedTuple):
+    """In pages, the first four words of /proc/PID/statm."""
+
+    size: int
+    resident: int
+    of_files: int
+    length: int
+
+
+_NO_STATM = _Statm(0, 0, 0, 0)
+
+
+def _parsed(text: bytes) -> _Statm:
+    return _Statm(*map(int, text.split()[:4]))
+
+
+def _statm_of(task: int | str) -> _Statm:
+    """All 0 where it has no memory, or there is no such task."""
+    try:
+        with open(f"/proc/{task}/statm", "rb", buffering=0) as file:
+            return _parsed(file.read())
+    except OSError:
+        return _NO_STATM
+
+
+def _kilobytes_of(path: str, names: Iterable[bytes]) -> list[int]:
+    """In bytes, the fields of such names in a file of lines; 0 for those that are not there."""
+    text = b"\n" + procfs.bytes_of(path)
+    return [_field(text, name) for name in names]
+
+
+def _field(text: bytes, name: bytes) -> int:
+    value = text.partition(b"\n" + name)[2]
+    return int(value.split(maxsplit=1)[0]) << 10 if value else 0
+
+
 def _rollup(pid: int | str, names: Iterable[bytes]) -> int:
-    with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-        fields = (line.split() for line in file)
-        return sum(int(words[1]) << 10 for words in fields if words[0] in names)
+    return sum(_kilobytes_of(f"/proc/{pid}/smaps_rollup", names))
 
 
 def _kilobytes(text: str) -> int:

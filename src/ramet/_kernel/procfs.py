@@ -57,6 +57,11 @@ def named_stat(task: int | str) -> tuple[str, list[str]]:
 
 def text_of(path: str) -> str:
     """A file of /proc, which comes in one piece or a few."""
+    return bytes_of(path).decode(errors="replace")
+
+
+def bytes_of(path: str) -> bytes:
+    """The same as it is."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = [os.read(descriptor, _PAGE)]
@@ -64,7 +69,7 @@ def text_of(path: str) -> str:
             parts.append(os.read(descriptor, _PAGE))
     finally:
         os.close(descriptor)
-    return b"".join(parts).decode(errors="replace")
+    return b"".join(parts)
 
 
 def is_of_kernel(words: list[str]) -> bool:

@@ -47,13 +47,18 @@ class MemoryBudget:
         return False
 
     def watch(
-        self, pid: int, template: int | None = None, *, is_new: bool = True
+        self,
+        pid: int,
+        template: int | None = None,
+        *,
+        is_new: bool = True,
+        root: int | None = None,
     ) -> ResidentWatch | None:
         """A watch for the call in that process; None where the kernel keeps the limit.
 
         To be made before the call begins. The parameters are those of ResidentWatch.
         """
-        return ResidentWatch(pid, self.budget_bytes, template, is_new=is_new)
+        return ResidentWatch(pid, self.budget_bytes, template, is_new=is_new, root=root)
 
 
 class CgroupBudget(MemoryBudget):

@@ -5,15 +5,10 @@ import errno
 import os
 import resource
 import time
-from collections.abc import Callable
 
 from .._kernel import procfs
-from .._kernel.process_memory import (
-    ResidentSize,
-    data_bytes,
-    private_written_bytes,
-    unbacked_bytes,
-)
+from .._kernel.process_memory import NOTHING_COUNTED, Counted, ResidentSize, data_bytes
+from .tree_memory import OwnMemory, TreeMemory, counted_if_any, mapped_if_any
 
 _SHARE_OF_TIME = 0.01  # that close looks may take
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -26,11 +21,11 @@ class ResidentWatch:
     """Tells how much more memory a call has than when it began.
 
     Each look reads the resident set of its process, which takes a microsecond. A close look counts
-    besides what its descendants have of their own, and which of the template's pages it has copied by
-    writing to them; that walks page tables, so it is done when the first look exceeds the budget, and as
-    often as takes a hundredth of the time. Pages of files on disk do not count, as the kernel can drop
-    them. What is in a tmpfs and mapped by no process of the call does not count either, though it should:
-    only a cgroup sees it.
+    besides what its descendants have, and which of the template's pages it has copied by writing to them;
+    that walks page tables, so it is done when the first look exceeds the budget, and as often as takes a
+    hundredth of the time. Pages of files on disk do not count, as the kernel can drop them. What is in a
+    tmpfs and mapped by no process of the call, and what the kernel holds for its sockets and pipes, does
+    not count either, though it should: only a cgroup sees it.
     """
 
     def __init__(
@@ -57,25 +52,30 @@ class ResidentWatch:
         try:
             # In the /proc of another pid namespace a stranger has the child's pid.
             self.number = number = procfs.number_by_pid(pid)
-            self._root = number if root is None else procfs.number_by_pid(root)
+            root = number if root is None else procfs.number_by_pid(root)
             self._resident = ResidentSize(number)
         except FileNotFoundError:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from None
         self._template: ResidentSize | None = None
+        self._template_number: int | None = None
         try:
             if template is not None:
                 with contextlib.suppress(OSError):
-                    self._template = ResidentSize(procfs.number_by_pid(template))
+                    self._template_number = procfs.number_by_pid(template)
+                    self._template = ResidentSize(self._template_number)
             self._base = 0 if from_zero else self._resident.bytes()
-            self._base_unbacked = 0 if from_zero else self._resident.anonymous_bytes()
+            self._base_counted = NOTHING_COUNTED if from_zero else counted_if_any(number)
             self._base_written = 0
-            if not is_new:
-                self._base_unbacked = _or_zero(unbacked_bytes, number)
-                self._base_written = _or_zero(private_written_bytes, number)
+            if is_new:
+                self._base_counted = self._base_counted._replace(in_tmpfs=0)
+            else:  # some of what it has is its own
+                self._base_written = _written(number)
+                self._template_number = None
+            self._tree = TreeMemory(number, root, self._base_counted)
         except BaseException:
             self.close()
             raise
-        self._others = self._copied = self._of_files = 0
+        self._others = self._copied = self._of_files = self._tables = 0
         self._begins_by = time.monotonic() + _SECONDS_TO_BEGIN if from_zero else 0.0
         pause = self._base * _SECONDS_FOR_A_BYTE / _SHARE_OF_TIME
         self._next_close_look = time.monotonic() + pause
@@ -107,18 +107,29 @@ class ResidentWatch:
         return False
 
     def _seen(self) -> int:
-        return max(self._grown() - self._of_files, self._copied) + self._others
+        resident, most_tables = self._resident.bytes_and_tables()
+        seen = self._own(resident) + self._others
+        if seen + most_tables > self.budget_bytes:  # much is mapped, touched or not
+            self._tables = self._counted_beyond().tables
+        return seen + max(0, self._tables)
 
-    def _grown(self) -> int:
-        return self._resident.bytes() - self._base
+    def _own(self, resident: int) -> int:
+        return max(resident - self._base - self._of_files, self._copied)
+
+    def _counted_beyond(self) -> Counted:
+        now = counted_if_any(self.number)
+        return Counted(*(one - before for one, before in zip(now, self._base_counted, strict=True)))
 
     def _look_closely(self) -> None:
         began = time.monotonic()
-        unbacked = _or_zero(unbacked_bytes, self.number) - self._base_unbacked
-        self._of_files = max(0, self._grown() - unbacked)
+        resident, beyond = self._resident.bytes(), self._counted_beyond()
+        self._of_files = max(0, resident - self._base - beyond.unbacked)
+        self._tables = beyond.tables
+        template = self._template_number if self._template and self._template.bytes() else None
         self._copied = self._count_copied()
-        others = {*descendants(self._root), *descendants(self.number)} - {self.number}
-        self._others = sum(_or_zero(private_written_bytes, pid) for pid in others)
+        room = self.budget_bytes - self._own(resident) - max(0, self._tables)
+        own = OwnMemory(max(0, beyond.in_tmpfs), self._copied)
+        self._others = self._tree.bytes_beside(own, room, template)
         ended = time.monotonic()
         pause = min((ended - began) / _SHARE_OF_TIME, _LONGEST_PAUSE_SECONDS)
         self._next_close_look = ended + pause
@@ -127,7 +138,7 @@ class ResidentWatch:
         """When the template leaves its memory, pages that the child has not copied become its own."""
         if self._template is None:
             return 0
-        written = _or_zero(private_written_bytes, self.number) - self._base_written
+        written = _written(self.number) - self._base_written
         return written if self._template.bytes() else 0
 
 
@@ -149,17 +160,6 @@ def limit_data(budget_bytes: int) -> tuple[int, int]:
     return before
 
 
-def _or_zero(read: Callable[[int], int], pid: int) -> int:
-    """What it reads of a process that may have ended, or be another user's."""
-    try:
-        return read(pid)
-    except OSError:
-        return 0
-
-
-def descendants(pid: int) -> list[int]:
-    """What a process has started, as far as each one's parent lives; all by their numbers in /proc."""
-    found = procfs.children(pid)
-    for child in found:
-        found.extend(procfs.children(child))
-    return found
+def _written(number: int) -> int:
+    look = mapped_if_any(number)
+    return 0 if look is None else look.written

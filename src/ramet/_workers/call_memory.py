@@ -40,11 +40,14 @@ class CallMemory:
         """How many it may have beyond the template."""
         return self._budget.budget_bytes
 
-    def measure(self, pid: int, template: int) -> None:
-        """The call is about to begin in that process, a clone of the template's."""
+    def measure(self, pid: int, template: int, init: int) -> None:
+        """The call is about to begin in that process, a clone of the template's.
+
+        init: of its pid namespace, 0 for none: what its children leave behind is the init's.
+        """
         self._close_watch()
         with suppress(ProcessLookupError):  # it has ended
-            self._watch = self._budget.watch(pid, template)
+            self._watch = self._budget.watch(pid, template, root=init or None)
         if self._watch is not None:
             _watcher.have_thread()  # while the call can still begin later
 

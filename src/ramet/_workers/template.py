@@ -440,7 +440,7 @@ class Template:
             if clone is None:
                 clone = self._clone(request)
             if request.memory is not None:
-                request.memory.measure(clone.pid, self._link.process.pid)
+                request.memory.measure(clone.pid, self._link.process.pid, clone.init)
             try:
                 self._link.send_call(clone, CALL, call, descriptors)
                 return clone

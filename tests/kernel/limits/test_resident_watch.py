@@ -1,13 +1,17 @@
 """A limit on the memory of a call where no cgroup can be made."""
 
+import ctypes
+import math
 import mmap
 import os
+import platform
 import resource
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -35,6 +39,8 @@ RESERVED = 40 * MEGABYTE  # for what a library of numbers does not touch, for ea
 # Before Linux 6.2 the kernel counted what a thread touched once in 64 faults: mm/memory.c, sync_mm_rss().
 STEP = 64 * mmap.PAGESIZE if KERNEL < (6, 2) else 0
 AROUND = 16  # pages of a file that one fault maps: mm/memory.c, do_fault_around()
+EXIT = {"x86_64": 60, "aarch64": 93}[platform.machine()]  # of one thread: asm/unistd.h
+PR_SET_DUMPABLE, MAP_NORESERVE = 4, 0x4000  # the latter is in mmap from Python 3.12 on
 SLACK = 16 * MEGABYTE  # what Python itself touches meanwhile, in huge pages at times
 
 Work: TypeAlias = Callable[[], object]
@@ -193,6 +199,169 @@ def test_what_descendants_have() -> None:
         assert watch.excess() <= 2 * LITTLE + 2 * SLACK
 
 
+def _await(sock: socket.socket) -> None:
+    sock.settimeout(SECONDS)
+    assert sock.recv(1) == b"x"
+
+
+def _look_closely(watch: ResidentWatch) -> int:
+    watch._next_close_look = 0.0
+    return watch.excess()
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_thread_that_outlives_the_first_one(is_first: bool) -> None:
+    """The files of a first thread that has ended alone tell of nothing: those of another one count."""
+    said, says = socket.socketpair()
+
+    def go_on() -> None:
+        held = _touched(MUCH)
+        says.send(b"x")
+        time.sleep(1000)
+        del held
+
+    def outlive() -> None:
+        threading.Thread(target=go_on).start()
+        ctypes.CDLL(None).syscall(EXIT)
+
+    def work() -> None:
+        if is_first:
+            outlive()
+        else:
+            forked(outlive)
+
+    with said, says, a_call(work) as call, a_watch(call.pid) as watch:
+        call.ours.send(b"x")
+        _await(said)
+        first = call.pid if is_first else procfs.children(call.pid)[0]
+        try:
+            until(lambda: procfs.state(first) == "Z")
+            assert _look_closely(watch) >= MUCH - STEP
+            assert watch.exceeds()
+        finally:
+            os.kill(first, signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_descendants_that_are_not_dumpable() -> None:
+    """What cannot be looked at counts as far as everyone may see it."""
+
+    def look() -> None:
+        if os.geteuid() == 0:  # root may look at all
+            os.setresuid(65534, 65534, 65534)
+            assert libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0
+        with said, says, a_call(work) as call, a_watch(call.pid) as watch:
+            call.run()
+            _await(said)
+            (hidden,) = procfs.children(call.pid)
+            try:
+                with pytest.raises(PermissionError):
+                    process_memory.private_written_bytes(hidden)
+                assert _look_closely(watch) >= MUCH - STEP
+            finally:
+                os.kill(hidden, signal.SIGKILL)
+
+    def hide() -> None:
+        libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        held = _touched(MUCH)
+        says.send(b"x")
+        time.sleep(1000)
+        del held
+
+    def work() -> None:
+        forked(hide)
+
+    said, says = socket.socketpair()
+    libc = ctypes.CDLL(None)
+    assert exit_code(forked(look)) == 0
+    said.close()
+    says.close()
+
+
+def _share(held: mmap.mmap | None, until_end: int, says: socket.socket) -> None:
+    """In a child: have it, and share it with a child of its own."""
+    held = _touched(LITTLE) if held is None else held
+    if os.fork() == 0:
+        says.send(b"x")
+        os.read(until_end, 1)
+        os._exit(0)
+    says.send(b"x")
+    os.read(until_end, 1)
+    os.wait()
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("of_call", [True, False])
+def test_what_descendants_share(of_call: bool) -> None:
+    """Each has its part of it: what is the call's counts once, what only they have counts as well."""
+    said, says = socket.socketpair()
+    until_end, end = os.pipe()
+
+    def work() -> mmap.mmap | None:
+        os.close(end)
+        held = _touched(LITTLE) if of_call else None
+        for _ in range(4):
+            forked(lambda: _share(held, until_end, says))
+        return held
+
+    with said, says, a_call(work) as call, a_watch(call.pid) as watch:
+        call.run()
+        for _ in range(8):
+            _await(said)
+        try:
+            excess = _look_closely(watch)
+        finally:
+            os.close(end)
+        if of_call:
+            assert LITTLE - STEP <= excess <= LITTLE + SLACK
+        else:
+            assert 4 * LITTLE - 4 * STEP <= excess <= 4 * LITTLE + 2 * SLACK
+    os.close(until_end)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_child_in_the_same_memory() -> None:
+    """What vfork() has made has its parent's memory until its exec, and that counts once."""
+    until_end, end = os.pipe()
+
+    def work() -> object:
+        os.close(end)
+        held = _touched(LITTLE + SLACK)
+        return held, ramet.clone(os.read, until_end, 1, flags=F.VM | F.FILES)
+
+    with a_call(work) as call, a_watch(call.pid) as watch:
+        call.run()
+        until(lambda: procfs.children(call.pid))
+        try:
+            excess = _look_closely(watch)
+        finally:
+            os.close(end)
+        assert LITTLE + SLACK - STEP <= excess <= BUDGET
+    os.close(until_end)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_page_tables() -> None:
+    """Those of a mapping of nothing but the page of zeros are in no count of its pages."""
+    number, step = 40_000, 2 * MEGABYTE
+
+    def work() -> mmap.mmap:
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+        held = mmap.mmap(-1, number * step, flags, mmap.PROT_READ)
+        held.madvise(mmap.MADV_NOHUGEPAGE)
+        sum(held[::step])
+        return held
+
+    with a_call(work) as call, a_watch(call.pid) as watch:
+        watch._next_close_look = math.inf  # each look counts those of such a process
+        call.run()
+        tables = process_memory.page_table_bytes(call.pid)
+        if tables < MUCH:
+            pytest.skip("a page table has more than two megabytes here")
+        assert MUCH <= watch.excess() <= tables + SLACK
+
+
 class Template:
     """A process with memory of its own, which makes one call for this process and stays."""
 
@@ -209,8 +378,11 @@ class Template:
         held = _touched(MUCH)
 
         def work() -> None:
-            theirs.recv(1)
-            _write(held)
+            if theirs.recv(1) == b"x":
+                _write(held)
+            else:
+                for _ in range(3):
+                    forked(lambda: theirs.recv(1))
             theirs.send(b"x")
             theirs.recv(1)
 
@@ -248,6 +420,19 @@ def test_copies_of_the_templates_pages(template: Template, is_known: bool) -> No
             until(watch.exceeds)
         else:
             assert watch.excess() <= SLACK
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("is_known", [True, False])
+def test_the_templates_pages_in_descendants(template: Template, is_known: bool) -> None:
+    """What they share with the template is not the call's."""
+    with a_watch(template.call, template.pid if is_known else None) as watch:
+        template.ours.send(b"f")
+        assert template.ours.recv(1) == b"x"
+        assert len(procfs.children(template.call)) == 3
+        assert _look_closely(watch) <= SLACK
+        watch.budget_bytes = 0  # so that all parts are looked at
+        assert _look_closely(watch) <= SLACK
 
 
 @pytest.mark.usefixtures("nothing_left")

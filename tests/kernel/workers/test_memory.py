@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ramet import Child, ChildDied, Executor, Template
+from ramet import Child, ChildDied, Executor, Sandbox, Template
 from ramet._limits import memory
 from ramet._limits.memory_place import find_place
 from ramet._workers.call_memory import CallMemory
@@ -75,6 +75,18 @@ def _in_grandchild(size: int) -> int:
     return os.waitpid(pid, 0)[1]
 
 
+def _in_orphan(size: int) -> int:
+    """In a process whose parent has ended; the call waits until it has ended."""
+    reader, writer = os.pipe()
+    if (pid := os.fork()) == 0:
+        if os.fork() == 0:
+            _copy(size)
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    return len(os.read(reader, 1))
+
+
 def _end(template: Template, fn: Callable[[int], int], size: int) -> str:
     """How a call of it ends."""
     with template.clone(fn, size, memory=BUDGET) as child:
@@ -135,6 +147,13 @@ def test_what_a_grandchild_has() -> None:
         assert _end(template, _in_grandchild, MUCH) == OUT_OF_MEMORY
     with open(reader, "rb") as pipe:
         assert pipe.read() == b"", "all that had the other end are dead"
+
+
+def test_what_an_orphan_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the init's of the namespace of its call, and counts."""
+    monkeypatch.setattr(memory, "find_place", lambda: None)
+    with Template(setup=_hold, sandbox=Sandbox()) as template:
+        assert _end(template, _in_orphan, MUCH) == OUT_OF_MEMORY
 
 
 @pytest.mark.usefixtures("keeper")

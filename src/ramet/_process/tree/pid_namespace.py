@@ -169,9 +169,7 @@ class PidNamespace:
                 self.kill()
             if self._is_reaped or self._reap(0.0):
                 return True
-            if (
-                time.monotonic() < self._reaps_at
-            ):  # to look for what keeps it takes longer than most ends
+            if time.monotonic() < self._reaps_at:  # most end before a look is worth it
                 return False
             self._reaps_at = time.monotonic() + _LOOK_SECONDS
             self._reap_left()

@@ -3,7 +3,7 @@
 import os
 
 from ..._kernel import procfs
-from ..._limits.resident_watch import descendants
+from ..._limits.tree_memory import descendants
 
 # Places among the words of /proc/TASK/stat: its own time as a program and in the kernel, and that of the
 # children that it has waited for. Source: proc_pid_stat(5).
