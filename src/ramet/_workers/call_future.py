@@ -1,8 +1,13 @@
-"""The future of a call: a running one can be cancelled, which kills its processes."""
+"""The future of a call: a running one can be cancelled, which kills its processes.
 
+What takes the lock of concurrent.futures' Future is written anew: its ``with`` lets a signal handler raise
+between the taking and the block on Python 3.14, see native/python/held_lock.c, and the lock stays taken.
+"""
+
+import logging
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures._base import CANCELLED, RUNNING
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from contextlib import suppress
 from operator import attrgetter, call
 from threading import Condition, Lock
@@ -16,6 +21,10 @@ if TYPE_CHECKING:
     from .._sandbox.overlay.changes import Changes
 
 T = TypeVar("T")
+
+_log = logging.getLogger("concurrent.futures")
+_CANCELLED = frozenset({CANCELLED, CANCELLED_AND_NOTIFIED})
+_DONE = _CANCELLED | {FINISHED}
 
 
 class FutureCondition(Condition):
@@ -76,19 +85,112 @@ class CallFuture(Future[T]):
 
         Returns False when it is done already.
         """
-        if super().cancel():
-            return True
         with Held(self._condition) as take:
             take()
-            if self._state != RUNNING:
+            if self._state in _CANCELLED:
+                return True
+            if self._state == FINISHED:
                 return False
-            self._state = CANCELLED
+            was_running, self._state = self._state == RUNNING, CANCELLED
             self._condition.notify_all()
-        if self._kill is not None:
+        if was_running and self._kill is not None:
             self._kill(self)
         self._invoke_callbacks()  # type: ignore[attr-defined]
-        self.set_running_or_notify_cancel()
+        if was_running:
+            self.set_running_or_notify_cancel()
         return True
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._state in _CANCELLED
+
+    def running(self) -> bool:
+        """Whether the call has begun, and is not done."""
+        return self._state == RUNNING
+
+    def done(self) -> bool:
+        """Whether there is an outcome, or it was cancelled."""
+        return self._state in _DONE
+
+    def add_done_callback(self, fn: Callable[["Future[T]"], object]) -> None:
+        """Call the function with this future when it is done; at once if it is."""
+        with Held(self._condition) as take:
+            take()
+            if self._state not in _DONE:
+                self._done_callbacks.append(fn)  # type: ignore[attr-defined]
+                return
+        try:
+            fn(self)
+        except Exception:
+            _log.exception("exception calling callback for %r", self)
+
+    def result(self, timeout: float | None = None) -> T:
+        """What the call returned; what it raised is raised here.
+
+        Raises CancelledError, and TimeoutError when it is not done in so many seconds.
+        """
+        error = self.exception(timeout)
+        if error is None:
+            return self._result  # type: ignore[return-value] # None is what the call returned
+        try:
+            raise error
+        finally:
+            del self, error  # a cycle with the traceback
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What the call raised, or None. Raises as result() does."""
+        with Held(self._condition) as take:
+            take()
+            if self._state not in _DONE:
+                self._condition.wait(timeout)
+            state = self._state
+        if state in _CANCELLED:
+            raise CancelledError
+        if state != FINISHED:
+            raise TimeoutError
+        return self._exception
+
+    # ---- for the executor
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """The call is about to begin, unless it was cancelled; whether it may. The library's own."""
+        with Held(self._condition) as take:
+            take()
+            if self._state == PENDING:
+                self._state = RUNNING
+                return True
+            if self._state != CANCELLED:
+                raise RuntimeError(f"invalid future: expected a pending one, got {self._state}")
+            self._state = CANCELLED_AND_NOTIFIED
+            for waiter in self._waiters:
+                waiter.add_cancelled(self)
+            return False
+
+    def set_result(self, result: T) -> None:
+        """The call has returned. InvalidStateError when it is done already. The library's own."""
+        with Held(self._condition) as take:
+            take()
+            self._refuse_if_done()
+            self._result, self._state = result, FINISHED
+            for waiter in self._waiters:
+                waiter.add_result(self)
+            self._condition.notify_all()
+        self._invoke_callbacks()  # type: ignore[attr-defined]
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """The call has raised. InvalidStateError when it is done already. The library's own."""
+        with Held(self._condition) as take:
+            take()
+            self._refuse_if_done()
+            self._exception, self._state = exception, FINISHED
+            for waiter in self._waiters:
+                waiter.add_exception(self)
+            self._condition.notify_all()
+        self._invoke_callbacks()  # type: ignore[attr-defined]
+
+    def _refuse_if_done(self) -> None:
+        if self._state in _DONE:
+            raise InvalidStateError(f"{self._state}: {self!r}")
 
     def kill_by(self, kill: Callable[["CallFuture[Any]"], None] | None) -> None:
         """What ends the running call; None when it is over. The library's own."""

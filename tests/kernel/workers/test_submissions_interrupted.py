@@ -26,6 +26,8 @@ SECONDS = 10
 LIBRARY = os.path.dirname(ramet.__file__)
 FUTURES = os.path.dirname(sys.modules["concurrent.futures"].__file__ or "")
 THREADING = threading.__file__
+# Python 3.14 leaves a lock of all threads taken where a handler raises as one is started: held_lock.c.
+OF_STARTS = (THREADING,) if sys.version_info < (3, 14) else ()
 
 
 class Heard(BaseException):
@@ -207,7 +209,7 @@ def test_the_thread_is_started_again(
                 lambda executor=executor: submits(executor),  # type: ignore[misc]
                 step,
                 lambda executor=executor: is_heard(executor),  # type: ignore[misc]
-                (LIBRARY, THREADING),
+                (LIBRARY, *OF_STARTS),
                 "Condition.",  # that of threading's Event stays locked then, in any program
             )
             assert [future.result(SECONDS) for future in futures] == [3] * len(futures), where
@@ -235,7 +237,7 @@ def test_the_executor_may_be_closed_while_its_thread_starts(template: ramet.Temp
                 lambda: futures.append(executor.submit(abs, -1)),  # noqa: B023 - called here
                 step,
                 lambda: executor.shutdown(wait=False),  # noqa: B023
-                (LIBRARY, THREADING),
+                (LIBRARY, *OF_STARTS),
                 "Condition.",  # that of threading's Event stays locked then, in any program
             )
         except RuntimeError as error:
