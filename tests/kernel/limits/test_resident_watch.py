@@ -313,11 +313,12 @@ def test_what_descendants_share(of_call: bool) -> None:
             excess = _look_closely(watch)
         finally:
             os.close(end)
+            os.close(until_end)
         if of_call:
             assert LITTLE - STEP - SLACK <= excess <= LITTLE + SLACK
         else:
-            assert 4 * (LITTLE - STEP) - SLACK <= excess <= 4 * LITTLE + 2 * SLACK
-    os.close(until_end)
+            # Less by a part of what this process has, which they share, too: some hundred MB in a long run.
+            assert 2 * LITTLE <= excess <= 4 * LITTLE + 2 * SLACK
 
 
 @pytest.mark.usefixtures("nothing_left")
