@@ -405,9 +405,9 @@ class Pool:
 
     def _run_once(self) -> None:
         self._take_events(self._seconds())
+        self._look_at_deadlines()  # first: it takes events as well, and with them the wakes of orders
         while self._orders:
             self._orders.popleft()()
-        self._look_at_deadlines()
         while self._begin_next():
             pass
 

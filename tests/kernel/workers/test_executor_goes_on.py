@@ -475,6 +475,28 @@ def test_what_came_in_time_counts_though_another_outcome_took_long(
         assert [future.result(PATIENT_SECONDS) for future in futures] == [2, 3]
 
 
+def test_an_order_that_comes_with_a_deadline_is_carried_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a cancellation is one: the look at what came in time takes no wake from it."""
+    look_at_deadlines = Pool._look_at_deadlines
+    is_done, is_ordered = threading.Event(), threading.Event()
+
+    def looks(pool: Pool) -> None:
+        if not is_ordered.is_set():
+            is_ordered.set()
+            pool._order(is_done.set)
+        look_at_deadlines(pool)
+
+    with Executor(1) as executor:
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        until(lambda: not executor._pool._workers)
+        monkeypatch.setattr(Pool, "_has_expired", lambda pool, now: True)
+        monkeypatch.setattr(Pool, "_look_at_deadlines", looks)
+        executor._pool._wake()
+        assert is_done.wait(SECONDS)
+
+
 def test_stacks_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not answer makes the deadlines of others no later."""
     done: list[str | int] = []
