@@ -22,12 +22,17 @@ static int smallest_from(int least, const int *kept, int count)
     return found;
 }
 
+void ramet_close_all_but_these(const int *kept, int count)
+{
+    int least = 0;
+    for (int next; (next = smallest_from(least, kept, count)) >= 0; least = next + 1)
+        close_range(least, next - 1);
+    close_range(least, ~0U);
+}
+
 void ramet_close_all_but(int first, int second, int third)
 {
     const int kept[] = {first, second, third};
-    int least = 0;
     ramet_syscall1(__NR_chdir, "/");
-    for (int next; (next = smallest_from(least, kept, 3)) >= 0; least = next + 1)
-        close_range(least, next - 1);
-    close_range(least, ~0U);
+    ramet_close_all_but_these(kept, 3);
 }

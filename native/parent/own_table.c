@@ -6,10 +6,10 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "close_files.h"
 #include "detached_thread.h"
 #include "futex.h"
 
@@ -18,7 +18,6 @@
 #define MOST_LOOKED_AT 253 /* SCM_MAX_FD, net/scm.h */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define WORD_BITS 64 /* a table is copied in words of so many descriptors */
-#define MOST_ONE_BY_ONE 65536 /* where there is no close_range */
 
 #define PATIENCE (10 * RAMET_MILLISECOND)
 
@@ -34,36 +33,6 @@ static int take_own_table(int last)
     if (ramet_syscall3(__NR_close_range, first, ~0U, CLOSE_RANGE_UNSHARE) == 0)
         return 0;
     return (int)ramet_syscall1(__NR_unshare, CLONE_FILES); /* before Linux 5.9, and where a filter hides it */
-}
-
-static void close_from_to(unsigned first, unsigned last)
-{
-    if (first > last || ramet_syscall3(__NR_close_range, first, last, 0) == 0)
-        return;
-    struct rlimit limit = {.rlim_cur = MOST_ONE_BY_ONE};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    const unsigned end = limit.rlim_cur < MOST_ONE_BY_ONE ? (unsigned)limit.rlim_cur : MOST_ONE_BY_ONE;
-    for (unsigned fd = first; fd <= last && fd < end; fd++)
-        close((int)fd);
-}
-
-static int smallest_from(int least, const int *kept, size_t count)
-{
-    int found = -1;
-    for (size_t i = 0; i < count; i++)
-        if (kept[i] >= least && (found < 0 || kept[i] < found))
-            found = kept[i];
-    return found;
-}
-
-/* The copies of the caller's files: who waits for the end of a pipe is not to wait for what the sender's files wait for. */
-static void close_all_but(const int *kept, size_t count)
-{
-    int least = 0;
-    for (int next; (next = smallest_from(least, kept, count)) >= 0; least = next + 1)
-        if (next > least)
-            close_from_to((unsigned)least, (unsigned)next - 1);
-    close_from_to((unsigned)least, ~0U);
 }
 
 /* ---- a look */
@@ -122,20 +91,20 @@ static int look(const struct look *task, int *descriptors, size_t *count)
 }
 
 /*
+ * The copies of the caller's files are closed: who waits for the end of a pipe is not to wait for what the sender's wait for.
  * Of the sender's what is no file in memory is left to this thread's end, and so is the socket, of which this may be the last
  * descriptor by now: nothing that lingers keeps it then, and where another file does, no memory is held.
  */
 static void leave_table(int socket, const int *descriptors, size_t count)
 {
-    int kept[MOST_LOOKED_AT + 1] = {socket};
-    size_t left = 1;
+    int kept[MOST_LOOKED_AT + 1] = {socket}, left = 1;
     for (size_t i = 0; i < count; i++) {
         if (ramet_syscall3(__NR_fcntl, descriptors[i], F_GET_SEALS, 0) >= 0)
             close(descriptors[i]);
         else
             kept[left++] = descriptors[i];
     }
-    close_all_but(kept, left);
+    ramet_close_all_but_these(kept, left);
 }
 
 static void *look_in_own_table(void *context)
@@ -202,7 +171,7 @@ static void *close_at_end(void *context)
     ramet_futex_await_change(&closing->is_closed, 0);
     free(closing);
     if (has_table)
-        close_all_but(&socket, 1);
+        ramet_close_all_but_these(&socket, 1);
     else
         close(socket);
     return NULL;
