@@ -31,6 +31,7 @@ else:
     spawn()
 print(children[0].pid, flush=True)
 if {execs}:
+    sys.stdin.buffer.raw.read(1)
     os.execl("/bin/sh", "sh", "-c", "echo again; read line")
 sys.stdin.read()
 os._exit(0)
@@ -52,8 +53,10 @@ class Caller:
         os.close(said)
         with open(stdout) as file:
             self.grandchild = int(file.readline())
-            assert not execs or file.readline() == "again\n"
-        self.pidfd = os.pidfd_open(self.grandchild)
+            self.pidfd = os.pidfd_open(self.grandchild)  # before the exec, with which it may end
+            if execs:
+                os.write(self._held, b"x")
+                assert file.readline() == "again\n"
 
     def __enter__(self) -> Self:
         return self
