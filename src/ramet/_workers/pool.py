@@ -1,7 +1,8 @@
 """What runs an executor's calls: which are pending and which run, and the thread that waits for them.
 
 A call is begun by the thread that submits it, if a process is at hand; else by the pool's thread, when one
-is free. That thread waits for outcomes, ends and deadlines.
+is free. That thread waits for outcomes, ends and deadlines; where a call has to wait for the template to
+start again, a thread beside it begins that.
 """
 
 import errno
@@ -88,6 +89,7 @@ class Pool:
         self._deadlines = Deadlines()
         self._done = self._failed = self._submitted = 0
         self._thread: threading.Thread | None = None
+        self._beside: threading.Thread | None = None  # which begins calls for that one
         self._is_closing = False
         self._cancels = False  # what is pending
         self._has_lacked_room = False
@@ -393,6 +395,8 @@ class Pool:
             self._give_up(error)
             raise
         finally:
+            if (beside := self._beside) is not None:  # it looks for a last time
+                beside.join()
             with Held(self._lock) as take:
                 take()
                 wakes, self._wakes = self._wakes, None
@@ -408,8 +412,34 @@ class Pool:
         self._look_at_deadlines()  # first: it takes events as well, and with them the wakes of orders
         while self._orders:
             self._orders.popleft()()
-        while self._begin_next():
-            pass
+        self._begin_all()
+
+    def _begin_all(self) -> None:
+        """Begin what there is room for. Nothing else waits for a template that has to start."""
+        while self._pending and self._active < self._rules.most and self._beside is None:
+            is_quick = self._template.is_there() or not self._begins_beside()
+            if not (is_quick and self._begin_next()):
+                return
+
+    def _begins_beside(self) -> bool:
+        """Whether there is room for another thread, which does so."""
+        beside = threading.Thread(
+            target=self._begin_beside, name="ramet-executor-start", daemon=True
+        )
+        self._beside = beside
+        try:
+            beside.start()
+        except RuntimeError:
+            self._beside = None
+        return self._beside is not None
+
+    def _begin_beside(self) -> None:
+        try:
+            while self._begin_next():
+                pass
+        finally:
+            self._beside = None
+            self._wake()  # what has become free meanwhile was left to this thread
 
     def _take_events(self, seconds: float | None) -> None:
         for descriptor, _ in self._events.poll(seconds):
@@ -615,13 +645,16 @@ class Pool:
         except InvalidStateError:
             pass
         except BaseException:  # a SystemExit of a callback's; others are logged there
-            if threading.current_thread() is not self._thread:
+            if not self._is_in_own_thread():
                 raise
             _log.exception("exception calling a callback")
 
     def _is_interrupt(self, error: BaseException) -> bool:
-        """Whether it ends what the calling thread does: not the pool's thread, which all calls need."""
-        return not isinstance(error, Exception) and threading.current_thread() is not self._thread
+        """Whether it ends what the calling thread does: not the pool's threads, which all calls need."""
+        return not isinstance(error, Exception) and not self._is_in_own_thread()
+
+    def _is_in_own_thread(self) -> bool:
+        return threading.current_thread() in (self._thread, self._beside)
 
     def _settled(self, call: Call, *, failed: bool) -> None:
         self._count(call, failed=failed)

@@ -321,13 +321,18 @@ class Template:
         False where a call might wait for another process to load: the files of this one are watched, or its
         sandbox is to be made anew.
         """
+        return bool(self._link.spares) and self._files is None and self.is_there()
+
+    def is_there(self) -> bool:
+        """Whether a call is served by the process that runs, so far as is known; the library's own."""
         link = self._link
-        if not link.spares or self._files is not None:
-            return False
-        if link.points[0] and not are_mounted(link.points):
-            return False
         pidfd = link.process.pidfd
-        return pidfd is not None and not wait_readable(pidfd, 0.0)
+        return pidfd is not None and not wait_readable(pidfd, 0.0) and not self._is_outdated(link)
+
+    def _is_outdated(self, link: Link) -> bool:
+        """Whether its source files have changed, or what its sandbox covers."""
+        has_changed = self._files is not None and self._files.have_changed()
+        return has_changed or bool(link.points[0] and not are_mounted(link.points))
 
     @property
     def has_layers(self) -> bool:
@@ -538,10 +543,8 @@ class Template:
         return self._unchanged()
 
     def _unchanged(self) -> Link:
-        link, files = self._link, self._files
-        if (files is not None and files.have_changed()) or (
-            link.points[0] and not are_mounted(link.points)
-        ):
+        link = self._link
+        if self._is_outdated(link):
             self._replace(link)  # unless another thread has
         return self._link
 

@@ -351,7 +351,7 @@ def test_an_event_of_a_number_that_another_had_ends_nothing(tmp_path: Path) -> N
 
 @pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")
 def test_who_submits_does_not_wait_for_another_template(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which an event loop's thread would: the executor's own waits for it to load."""
+    """Which an event loop's thread would: one of the executor's waits for it to load."""
     loads: list[str] = []
 
     def replaced(template: Template, *args: Any) -> None:
@@ -367,7 +367,7 @@ def test_who_submits_does_not_wait_for_another_template(monkeypatch: pytest.Monk
         until(lambda: wait_readable(process.fileno(), 0.0))
         while not loads:  # spares that are left serve first
             assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
-    assert loads == ["ramet-executor"]
+    assert loads == ["ramet-executor-start"]
 
 
 def test_without_epoll_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -514,3 +514,59 @@ def test_stacks_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "await_answers", lambda requests, _: done.append(len(requests)))
     worker.expire([Expired() for _ in range(3)])  # type: ignore[misc]
     assert done == [*["asked"] * 3, 3, *["killed"] * 3]
+
+
+def _fifo(path: Path) -> Path:
+    os.mkfifo(path)
+    path.chmod(0o666)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")
+def test_a_template_that_starts_again_holds_up_its_own_calls_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that runs has its outcome, and one its deadline, while the template imports."""
+    gate = tmp_path / "gate"
+    module = f"import os\nif os.path.exists({str(gate)!r}): open({str(gate)!r}).close()\n"
+    (tmp_path / "waits_at_its_gate.py").write_text(module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with Executor(3, preload=["waits_at_its_gate"], timeout=SECONDS, spares=0) as executor:
+        running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
+        cancelled = executor.submit(time.sleep, 1000)
+        until(lambda: len(set(executor._pool._workers.values())) == 2)
+        template = executor._pool._template
+        os.kill(template.pid, signal.SIGKILL)
+        until(lambda: not template.is_there())
+        _fifo(gate)
+        waiting = executor.submit(abs, -1)
+        (tmp_path / "end").write_text("of the call")
+        assert running.result(SECONDS) == "of the call"
+        assert cancelled.cancel()
+        until(lambda: len(executor._pool._workers) == 0)
+        assert not waiting.done()
+        gate.write_text("")
+        assert waiting.result(SECONDS) == 1
+        assert list(executor.map(abs, [-2, -3])) == [2, 3]
+
+
+@pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")
+def test_a_template_that_cannot_start_again_fails_its_own_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by its error, until it can."""
+    module = tmp_path / "fails_the_second_time.py"
+    module.write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    with Executor(1, preload=[module.stem], spares=0) as executor:
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        module.write_text("raise OSError('not now')")
+        template = executor._pool._template
+        os.kill(template.pid, signal.SIGKILL)
+        until(lambda: not template.is_there())
+        for _ in range(2):
+            with pytest.raises(ramet.TemplateError, match="not now"):
+                executor.submit(abs, -1).result(PATIENT_SECONDS)
+        module.write_text("")
+        assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
