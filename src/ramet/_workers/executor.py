@@ -111,6 +111,7 @@ class Executor(AnyExecutor):
             own.close()
             raise
         self.max_workers = most
+        rules = rules._replace(most_output=own.most_output)
         self._pool = Pool(own, rules, _progress(progress), Learning(own) if learns else None)
         self._finalizer = weakref.finalize(self, self._pool.close, cancels=False)
 

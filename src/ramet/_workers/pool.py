@@ -540,11 +540,15 @@ class Pool:
         with Held(worker.sending) as take:  # who has sent the call has noted it by then
             take()
             call = worker.call
-        is_late = call is None or call.reason  # what a call sends that is being killed
-        if outcome is not None and outcome[0] != NOTHING and not is_late:
+        if outcome is None:
+            return
+        is_told = call is not None and not call.reason and outcome[0] != NOTHING
+        if is_told and worker.has_written_too_much:
+            worker.kill()
+        elif is_told:
             self._answered(worker, outcome[0] == RAISED, outcome[1])
-        elif outcome is not None:
-            self._await_end(worker)
+            return
+        self._await_end(worker)  # also of what it sends while it is being killed
 
     def _forget(self, worker: Worker, *descriptors: int) -> None:
         with Held(self._lock) as take:
@@ -620,6 +624,8 @@ class Pool:
             self._tell()
             return
         call = worker.call
+        if worker.has_written_too_much:
+            call.reason = call.reason or "output"
         if call.reason:  # also where it came to its end a moment before it was killed
             status = status.because(call.reason)
         error = died(status, worker.child.pid, None)

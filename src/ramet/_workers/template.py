@@ -335,6 +335,12 @@ class Template:
         return has_changed or bool(link.points[0] and not are_mounted(link.points))
 
     @property
+    def most_output(self) -> int | None:
+        """The bytes that each call may write where they are captured; the library's own."""
+        sandbox = self._start.sandbox
+        return None if sandbox is None else sandbox.confinement.sandbox.output
+
+    @property
     def has_layers(self) -> bool:
         """Whether what a call writes goes to a layer of its own; the library's own."""
         return self._start.sandbox is not None and self._start.sandbox.has_layers

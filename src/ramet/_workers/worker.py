@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
-from .._kernel.descriptors import above_standard
 from .._kernel.pidfd import wait_readable
 from .._kernel.signal_handlers import is_from_handler
 from .._limits.python_stack import StackRequest, await_answers, stack_file
@@ -22,6 +21,7 @@ from ..exit_status import ExitStatus
 from .call_future import CallFuture
 from .call_request import AS_IT_IS
 from .called_child import CalledChild
+from .captured import Captured
 from .messages import send
 from .pickling import pickled_call
 from .serving import CALL, NOT_LAST
@@ -35,9 +35,14 @@ _TREE_SECONDS = 5.0
 # read all that came before, so that its socket has room for all but the longest lists of arrays.
 _READING_SECONDS = 1.0
 _NO_DESCRIPTOR = -1
-_BLOCK = 512  # bytes in one of st_blocks
-# The plan of a call after which another may follow: CallRequest.plan.
-_NOT_LAST_WITH_OUTPUTS = pickle.dumps({"last": False, "outputs": True})
+# The plan of a further call, by whether it is the last and whether files for its output come with it, as
+# CallRequest.plan says it.
+_PLANS = {
+    (False, False): NOT_LAST,
+    (False, True): pickle.dumps({"last": False, "outputs": True}),
+    (True, False): b"",
+    (True, True): pickle.dumps({"outputs": True}),
+}
 # Of a send to a process that has ended; a channel that is closed is invalid.
 _GONE = (BrokenPipeError, ConnectionResetError, ValueError)
 
@@ -46,8 +51,8 @@ class Rules(NamedTuple):
     """What holds for each call of a pool.
 
     most: calls at once. timeout: in seconds, of a call. reuse: calls in one process. memory: in bytes, or
-    as text. captures: whether the output of a call is kept. options: of each process. initializer: called
-    first in each, with its arguments.
+    as text. captures: whether the output of a call is kept. most_output: in bytes, which that may not
+    exceed. options: of each process. initializer: called first in each, with its arguments.
     """
 
     most: int
@@ -55,6 +60,7 @@ class Rules(NamedTuple):
     reuse: int = 1
     memory: int | str | None = None
     captures: bool = False
+    most_output: int | None = None
     options: dict[str, Any] | None = None
     initializer: tuple[Callable[..., object], tuple[Any, ...]] | None = None
 
@@ -151,7 +157,7 @@ class Worker:
         self.served = 0
         self.call: Call | None = None
         self._stack_file = _NO_DESCRIPTOR
-        self._outputs: tuple[int, ...] = ()
+        self._captured: Captured | None = None
         self._tree_ended_by = ""
         self.outcome: tuple[bool, Any] | None = None  # that is told when the process has ended
         self._futures: weakref.WeakSet[CallFuture[Any]] = weakref.WeakSet()
@@ -167,7 +173,7 @@ class Worker:
         """A new process that begins with this call."""
         if rules.ask_nothing:
             return cls(template.begin(AS_IT_IS, fn, call))
-        files, outputs = _NO_DESCRIPTOR, _outputs(rules)
+        files, captured = _NO_DESCRIPTOR, _captured(rules)
         try:
             request = template.request(memory=rules.memory, options=rules.options or {})
             if rules.timeout is not None:
@@ -175,14 +181,16 @@ class Worker:
                 request.answer_stacks_by(files)
             if rules.reuse > 1:
                 request.plan["last"] = False
-            if outputs:
-                request.write_to(*outputs)
+            if captured is not None:
+                request.write_to(*captured.descriptors)
             worker = cls(template.begin(request, fn, call))
         except BaseException:
-            for descriptor in (*outputs, *([files] if files >= 0 else [])):
-                os.close(descriptor)
+            if captured is not None:
+                captured.close()
+            if files >= 0:
+                os.close(files)
             raise
-        worker._stack_file, worker._outputs = files, outputs
+        worker._stack_file, worker._captured = files, captured
         return worker
 
     def send(self, call: tuple[Any, ...], rules: Rules) -> bool:
@@ -195,27 +203,33 @@ class Worker:
         """
         if self.is_over or wait_readable(self.pidfd, 0) or not are_mounted(self.child.points):
             return False
-        outputs = _outputs(rules)
+        captured = _captured(rules)
+        outputs = () if captured is None else tuple(captured.descriptors)
         try:
-            message = (_NOT_LAST_WITH_OUTPUTS if outputs else NOT_LAST, *call)
+            plan = _PLANS[self.served + 1 >= rules.reuse, bool(outputs)]
             send(
-                *(self.child.live_channel, CALL, message, outputs),
+                *(self.child.live_channel, CALL, (plan, *call), outputs),
                 sealed=False,
                 timeout=_READING_SECONDS,
             )
         except BaseException as error:
-            for descriptor in outputs:
-                os.close(descriptor)
+            if captured is not None:
+                captured.close()
             self._is_deaf = isinstance(error, TimeoutError) and not is_from_handler(error)
             if self._is_deaf or isinstance(error, _GONE):
                 return False
             raise
-        self._outputs = outputs
+        self._captured = captured
         return True
 
     @property
     def _ends_tree_by(self) -> str:
         return self._tree_ended_by or ("pid namespace" if self.child.has_namespace else "walk")
+
+    @property
+    def has_written_too_much(self) -> bool:
+        """Whether its call has, whose outcome is there."""
+        return self._captured is not None and self._captured.is_too_much
 
     def keep_outcome(self, raised: bool, value: Any) -> None:
         """Of its call, which is over, until its process has ended."""
@@ -235,9 +249,12 @@ class Worker:
         if rules.reuse == 1 or self._tree_ended_by or self.is_over:
             future.tree_ended_by = self._ends_tree_by
         call.worker = None
-        outputs, self._outputs = self._outputs, ()
-        if rules.captures:
-            future.stdout, future.stderr = map(_read_and_close, outputs)
+        captured, self._captured = self._captured, None
+        if captured is not None:
+            try:
+                future.stdout, future.stderr = captured.texts()
+            finally:
+                captured.close()
 
     def expire(self) -> StackRequest | None:
         """The deadline of its call has come. Returns the request for where it is, before it is killed."""
@@ -290,9 +307,8 @@ class Worker:
         self._tell_changes()
         if self._stack_file >= 0:
             os.close(self._stack_file)
-        if self.call is None:
-            for descriptor in self._outputs:
-                os.close(descriptor)
+        if self.call is None and self._captured is not None:
+            self._captured.close()
         reap_ended()
         return status
 
@@ -325,28 +341,6 @@ def _readable(stack: str) -> str:
     return shortened(printable(shortened(stack, _MOST_LETTERS)), _MOST_LETTERS)
 
 
-def _outputs(rules: Rules) -> tuple[int, ...]:
-    """Files in memory for what a call writes."""
-    if not rules.captures:
-        return ()
-    outputs: list[int] = []
-    try:
-        outputs.extend(
-            above_standard(os.memfd_create(name, os.MFD_CLOEXEC))
-            for name in ("ramet-stdout", "ramet-stderr")
-        )
-    except BaseException:
-        for descriptor in outputs:
-            os.close(descriptor)
-        raise
-    return tuple(outputs)
-
-
-def _read_and_close(descriptor: int) -> str:
-    """Of a file whose size the call may have set: what lies there takes memory, holes do not."""
-    try:
-        found = os.fstat(descriptor)
-        written = os.pread(descriptor, min(found.st_size, found.st_blocks * _BLOCK), 0)
-    finally:
-        os.close(descriptor)
-    return written.decode(errors="replace")
+def _captured(rules: Rules) -> Captured | None:
+    """What takes the output of a call, where it is kept."""
+    return Captured(rules.most_output) if rules.captures else None

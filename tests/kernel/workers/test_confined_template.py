@@ -983,6 +983,66 @@ def test_an_executor_in_a_sandbox() -> None:
         assert list(executor.map(abs, [-1, -2])) == [1, 2]
 
 
+def _write(count: int, number: int = 1) -> None:
+    written = 0
+    while written < count:
+        written += os.write(number, b"x" * (count - written))
+
+
+def _write_on(count: int) -> None:
+    with suppress(PermissionError):
+        _write(count)
+
+
+def _write_and_exit(count: int) -> None:
+    _write_on(count)
+    os._exit(0)
+
+
+_MOST = 10_000
+WRITERS: list[tuple[Callable[..., object], tuple[int, ...]]] = [
+    (_write, (_MOST + 1,)),
+    (_write, (1 << 26,)),
+    (_write, (1 << 20, 2)),
+    (_write_on, (1 << 20,)),
+    (_write_and_exit, (1 << 20,)),
+]
+
+
+@pytest.mark.parametrize(("fn", "args"), WRITERS)
+@pytest.mark.parametrize("reuse", [1, 3])
+def test_a_call_that_writes_too_much(
+    fn: Callable[..., object], args: tuple[int, ...], reuse: int
+) -> None:
+    """It has failed, whatever it says of itself; others have what they wrote."""
+    sandbox = Sandbox(output=_MOST)
+    with ramet.Executor(1, sandbox=sandbox, capture_output=True, reuse=reuse) as executor:
+        fits = executor.submit(_write, _MOST)
+        assert (fits.exception(PATIENT_SECONDS), fits.stdout) == (None, "x" * _MOST)
+        future = executor.submit(fn, *args)
+        died = future.exception(PATIENT_SECONDS)
+        assert isinstance(died, ramet.ChildDied)
+        assert died.status.reason == "output"
+        assert {future.stdout, future.stderr} == {"", "x" * _MOST}
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+
+
+def test_what_a_call_may_write_is_of_both_together() -> None:
+    """Output and error."""
+
+    def both(output: int, error: int) -> None:
+        _write(output)
+        _write(error, 2)
+
+    with ramet.Executor(1, sandbox=Sandbox(output=_MOST), capture_output=True) as executor:
+        fits = executor.submit(both, _MOST - 10, 10)
+        assert fits.exception(PATIENT_SECONDS) is None
+        assert (fits.stdout, fits.stderr) == ("x" * (_MOST - 10), "x" * 10)
+        died = executor.submit(both, _MOST - 10, 11).exception(PATIENT_SECONDS)
+        assert isinstance(died, ramet.ChildDied)
+        assert died.status.reason == "output"
+
+
 def test_an_executor_with_reuse_and_an_initializer() -> None:
     """Each process begins with it, and serves some calls."""
     with ramet.Executor(

@@ -1,0 +1,63 @@
+"""What a call writes to its standard output and error, in memory, for its future."""
+
+import fcntl
+import os
+from mmap import PAGESIZE
+
+from .._kernel.descriptors import above_standard
+
+_NAMES = ("ramet-stdout", "ramet-stderr")
+_SIZE_IS_FIXED = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK
+_BLOCK = 512  # bytes in one of st_blocks
+
+
+class Captured:
+    """The files of one call. most_bytes: of both together; None: as many as it writes.
+
+    A file of a fixed size takes no more than that, EPERM: who does not read meanwhile must not be filled.
+    """
+
+    def __init__(self, most_bytes: int | None) -> None:
+        self._most_bytes = most_bytes
+        self.descriptors: list[int] = []
+        try:
+            for name in _NAMES:
+                self.descriptors.append(self._new(name))
+        except BaseException:
+            self.close()
+            raise
+
+    def _new(self, name: str) -> int:
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+        descriptor = above_standard(os.memfd_create(name, flags))
+        if self._most_bytes is not None:
+            # Whole pages: a write that goes beyond the end writes the part that has a page.
+            os.ftruncate(descriptor, (self._most_bytes // PAGESIZE + 1) * PAGESIZE)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_IS_FIXED)
+        return descriptor
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether the call has written more than it may."""
+        return self._most_bytes is not None and sum(map(len, self._read())) > self._most_bytes
+
+    def texts(self) -> list[str]:
+        """What the call has written to each. OSError or MemoryError: it cannot be read."""
+        return [written[: self._most_bytes].decode(errors="replace") for written in self._read()]
+
+    def close(self) -> None:
+        """Whatever it was."""
+        while self.descriptors:
+            os.close(self.descriptors.pop())
+
+    def _read(self) -> list[bytes]:
+        found = []
+        for each in self.descriptors:
+            # The call may have set its size: what lies there takes memory, holes do not.
+            status = os.fstat(each)
+            written = os.pread(each, min(status.st_size, status.st_blocks * _BLOCK), 0)
+            if self._most_bytes is not None:  # then more lies there than was written
+                end = max(os.lseek(each, 0, os.SEEK_CUR), len(written.rstrip(b"\0")))
+                written = written[:end]
+            found.append(written)
+        return found
