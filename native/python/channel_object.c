@@ -921,10 +921,11 @@ static PyMethodDef channel_methods[] = {
      "The next message as (kind, parts, descriptors, in_memfd), None at the end, of the task of a pidfd as well; False when the\n"
      "time is up. What has arrived of a message is kept. in_memfd: the parts are lengths, and the first descriptor is the memfd."},
     {"serve_plain", (PyCFunction)core_channel_serve_plain, METH_VARARGS,
-     "serve_plain($self, before, after, /)\n--\n\n"
+     "serve_plain($self, before, after, finish, /)\n--\n\n"
      "In a child: serves calls, each between before() and after(), and returns (served, one, last) for the first that needs more:\n"
      "(ANOTHER, its message as of receive(), None), (RETURNED, a value that is not plain, last), (RAISED, an exception, last).\n"
-     "(ALONE, None, True) after a call that was the last, and (ENDED, None, None) at the other side's end."},
+     "(ALONE, None, True) after a call that was the last, and (ENDED, None, None) at the other side's end. finish(): after the last\n"
+     "function, if multiprocessing's trackers were imported."},
     {"serve_clones", (PyCFunction)core_channel_serve_clones, METH_VARARGS,
      "serve_clones($self, known, run, /)\n--\n\n"
      "In a template: makes the clones that are asked for by known requests, each of which does its first steps and calls\n"

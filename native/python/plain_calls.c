@@ -6,6 +6,7 @@
 #include "channel.h"
 #include "mapping.h"
 #include "plain_values.h"
+#include "words.h"
 
 #include "epoch.h"
 
@@ -14,9 +15,9 @@ enum served { ENDED, ANOTHER, RETURNED, RAISED, ALONE };
 
 #define NOT_LAST '+' /* a plan that says no more than that another call follows: call_request.py */
 
-/* What is called before and after each function; None for nothing. */
+/* What is called before and after each function, and after the last one if there may be trackers; None for nothing. */
 struct around {
-    PyObject *before, *after;
+    PyObject *before, *after, *finish;
 };
 
 /* Where a call lies in what has arrived. */
@@ -73,6 +74,21 @@ static bool act(PyObject *function)
     return done != NULL;
 }
 
+/* Whether this process may have a tracker of multiprocessing's, or of loky's, which is made of that: trackers.py. */
+static bool may_have_tracker(void)
+{
+    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *name = core_word(CORE_WORD_TRACKER);
+    bool has = name != NULL && PyDict_CheckExact(modules) && PyDict_Contains(modules, name) > 0;
+    PyErr_Clear();
+    return has;
+}
+
+static bool act_after(const struct around *around, bool last)
+{
+    return act(around->after) && (!last || around->finish == Py_None || !may_have_tracker() || act(around->finish));
+}
+
 /* Calls it and sends what it returns. ALONE: it was plain. */
 static PyObject *call_one(ChannelObject *self, const struct around *around, PyObject *fn, PyObject *args, bool last)
 {
@@ -84,7 +100,7 @@ static PyObject *call_one(ChannelObject *self, const struct around *around, PyOb
         return NULL;
     if (epoch != ramet_epoch()) /* a fork made in it, which came back as well */
         return value == NULL ? answer(RAISED, error, last) : answer(RETURNED, value, last);
-    if (!act(around->after)) {
+    if (!act_after(around, last)) {
         Py_XDECREF(value);
         Py_XDECREF(error);
         return NULL;
@@ -123,7 +139,7 @@ PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args)
 {
     struct around around;
     bool goes_on;
-    if (!PyArg_ParseTuple(args, "OO:serve_plain", &around.before, &around.after))
+    if (!PyArg_ParseTuple(args, "OOO:serve_plain", &around.before, &around.after, &around.finish))
         return NULL;
     for (;;) {
         enum core_arrival arrival = core_channel_await(self, Py_None, -1);

@@ -6,6 +6,7 @@ static const char *const texts[CORE_WORDS] = {
     [CORE_WORD_FLUSH] = "flush",
     [CORE_WORD_HAS_NO] = "_has_no",
     [CORE_WORD_KEPT] = "ramet._core.kept",
+    [CORE_WORD_TRACKER] = "multiprocessing.resource_tracker",
 };
 static PyObject *made[CORE_WORDS];
 

@@ -9,6 +9,7 @@ enum core_word {
     CORE_WORD_FLUSH,
     CORE_WORD_HAS_NO,
     CORE_WORD_KEPT,
+    CORE_WORD_TRACKER,
     CORE_WORDS
 };
 

@@ -87,7 +87,11 @@ class Channel:
         self, timeout: float | None, pidfd: int = -1, /
     ) -> tuple[int, tuple[Any, ...], tuple[int, ...] | None, bool] | Literal[False] | None: ...
     def serve_plain(
-        self, before: Callable[[], object] | None, after: Callable[[], object] | None, /
+        self,
+        before: Callable[[], object] | None,
+        after: Callable[[], object] | None,
+        finish: Callable[[], object] | None,
+        /,
     ) -> tuple[int, Any, bool]: ...
     def serve_clones(
         self,

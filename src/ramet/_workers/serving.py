@@ -84,11 +84,13 @@ Act = Callable[[], object]
 class Around(NamedTuple):
     """What is done before the function of a call, after it, and at the end of its child.
 
-    let_go_milliseconds: how long a child whose call is over waits to be let go.
+    finish: after the function of the last call, while its outcome is not told. let_go_milliseconds: how
+    long a child whose call is over waits to be let go.
     """
 
     before: Act | None = None
     after: Act | None = None
+    finish: Act | None = None
     let_go_milliseconds: int = LET_GO_MILLISECONDS
     last: Act | None = None
 
@@ -124,6 +126,10 @@ def serve(channel: Channel, around: Around) -> int:
         pass  # the caller is gone, or wants nothing any more
     except OSError as error:
         code = _say_closed(error)
+    except SystemExit:  # the end of this process is the outcome
+        if around.finish is not None and os.getpid() == pid:
+            around.finish()
+        raise
     return code
 
 
@@ -146,7 +152,7 @@ def give_up_unprepared(channel: Channel, label: str, file: bytes | None, number:
 
 def _serve_next(channel: Channel, around: Around, pid: int) -> tuple[int, bool] | None:
     """The next call, after those that the core serves alone: the exit code, and whether it is the last."""
-    served, one, last = channel.serve_plain(around.before, around.after)
+    served, one, last = channel.serve_plain(around.before, around.after, around.finish)
     if served == ENDED:
         return None
     if served == ALONE:
@@ -176,7 +182,7 @@ def _serve_one(channel: Channel, message: Message, around: Around) -> tuple[int,
             fn, args = loaded_call(parts[1:])
     except Exception as error:
         return outcome.put_lost(channel, _unreadable(error)), last
-    return _call(channel, fn, args, trusted, around), last
+    return _call(channel, fn, args, trusted, around, last=last), last
 
 
 def _call(
@@ -185,6 +191,8 @@ def _call(
     args: tuple[Any, ...],
     trusted: bool | None,
     around: Around,
+    *,
+    last: bool,
 ) -> int:
     pid, value, error = os.getpid(), None, None
     if around.before is not None:
@@ -198,6 +206,8 @@ def _call(
     _leave_if_copied(pid, error)
     if around.after is not None:
         around.after()
+    if last and around.finish is not None:
+        around.finish()
     return _answer(channel, value, error, trusted)
 
 
@@ -207,7 +217,7 @@ def call_once(
     """Run one function that is there already, and send what came of it. Returns the exit code."""
     code = 0
     try:
-        code = _call(channel, fn, args, None, around)
+        code = _call(channel, fn, args, None, around, last=True)
         channel.await_end(around.let_go_milliseconds)
     except (BrokenPipeError, ConnectionResetError):
         pass  # the caller is gone, or wants nothing any more

@@ -37,7 +37,6 @@ from .messages import Channel, channels, receive, send, understood
 from .outcome import rights
 from .pickling import loaded
 from .serving import (
-    LET_GO_MILLISECONDS,
     READY,
     UNTIL_LET_GO,
     Around,
@@ -61,6 +60,7 @@ from .template_messages import (
     Loading,
     Making,
 )
+from .trackers import let_remove
 
 _SCHED_PARAM = Struct("i")  # struct sched_param
 _MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
@@ -68,6 +68,8 @@ _FIRST_LOOKS = 3  # so many of the first spares look which those are
 _CALLS_BETWEEN_LOOKS = 512
 _MOST_KNOWN = 16
 _PATIENCE_SECONDS = 1.0
+# How all that a call has started ends: not with it; with its pid namespace; as its caller finds it.
+_MAY_LEAVE, _IN_NAMESPACE, _BY_WALK = range(3)
 
 
 class Confines(NamedTuple):
@@ -151,9 +153,14 @@ class _Template:
         # Calls in a sandbox share no memory; there they save too little to be worth another way.
         self._hot_pages = None if self._confines is not None else _core.HotPages()
         note = None if self._hot_pages is None else self._hot_pages.note
+        plain = Around(self._take_interrupts, last=note)
+        remove = partial(let_remove, template=os.getpid())
         self._arounds = {
-            patience: Around(self._take_interrupts, None, patience, note)
-            for patience in (LET_GO_MILLISECONDS, UNTIL_LET_GO)
+            _MAY_LEAVE: plain,
+            _IN_NAMESPACE: plain._replace(finish=partial(remove, in_namespace=True)),
+            _BY_WALK: plain._replace(
+                finish=partial(remove, in_namespace=False), let_go_milliseconds=UNTIL_LET_GO
+            ),
         }
 
     def _say_failed(self, error: BaseException) -> None:
@@ -350,10 +357,9 @@ class _Template:
                 return give_up_unprepared(channel, *labels[step], number)
         for renew in self._renewals:
             renew()
-        patience = LET_GO_MILLISECONDS
-        if making.tree and not in_namespace:
+        end = _IN_NAMESPACE if in_namespace else _BY_WALK if making.tree else _MAY_LEAVE
+        if end == _BY_WALK:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
-            patience = UNTIL_LET_GO
         failed = self._warm_up(channel, making) if making.spare else None
         if failed is not None:
             return give_up(channel, failed)
@@ -361,7 +367,7 @@ class _Template:
             send(channel, READY, (b"%d" % (private_bytes() + _MOST_HOT_BYTES),))
         if making.spare and self._yields:
             _yield_no_more()
-        return serve(channel, self._around(channel, patience))
+        return serve(channel, self._around(channel, end))
 
     def _warm_up(self, channel: Channel, making: Making) -> BaseException | None:
         """In a spare. Returns what warm= of the template has raised."""
@@ -375,8 +381,8 @@ class _Template:
             self._take_hot_pages(self._hot_pages, channel.fileno())
         return None
 
-    def _around(self, channel: Channel, patience: int) -> Around:
-        around = self._arounds[patience]
+    def _around(self, channel: Channel, end: int) -> Around:
+        around = self._arounds[end]
         if self._dies_with_caller:
             return around
         hangup = Hangup(channel)

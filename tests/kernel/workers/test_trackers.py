@@ -1,0 +1,209 @@
+"""What multiprocessing and loky leave in /dev/shm, where a call ends with all that it has started."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from multiprocessing import resource_tracker
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ramet import ChildDied, Executor
+from ramet._workers import trackers
+
+from ...constants import PATIENT_SECONDS
+from ...waiting import until
+
+SHARED = Path("/dev/shm")
+PRELOAD = ["joblib", "numpy"]
+
+# What nobody closes: a call ends with its process, and not with its function.
+kept: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_memory() -> Iterator[None]:
+    """All that this user has there afterwards was there before, but what others have for a moment."""
+    before = set(_entries())
+    yield
+    until(lambda: set(_entries()) <= before)
+
+
+def _entries() -> Iterator[Path]:
+    for path in SHARED.iterdir():
+        with suppress(FileNotFoundError):  # another has removed it
+            if path.stat().st_uid == os.geteuid():
+                yield path
+
+
+@pytest.fixture
+def may_leave(nothing_in_memory: None) -> Iterator[None]:
+    """What there was no time to remove."""
+    before = set(_entries())
+    yield
+    for left in set(_entries()) - before:
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
+def _pool(method: str) -> list[int]:
+    kept.append(multiprocessing.get_context(method).Pool(2))
+    found: list[int] = kept[-1].map(abs, [-1, -2])
+    return found
+
+
+def _queue() -> int:
+    kept.append(multiprocessing.Queue())
+    kept[-1].put(3)
+    found: int = kept[-1].get()
+    return found
+
+
+def _loky() -> list[int]:
+    from joblib import Parallel, delayed
+
+    found: list[int] = Parallel(n_jobs=2)(delayed(abs)(-n) for n in range(4))
+    return found
+
+
+def _loky_with_arrays() -> list[float]:
+    import numpy as np
+    from joblib import Parallel, delayed
+
+    large = np.ones(1 << 16)
+    sums = Parallel(n_jobs=2, max_nbytes=1000)(delayed(np.sum)(large) for _ in range(2))
+    return [float(one) for one in sums]
+
+
+CALLS: list[tuple[Callable[..., Any], tuple[Any, ...], Any]] = [
+    (_pool, ("spawn",), [1, 2]),
+    (_pool, ("fork",), [1, 2]),
+    (_pool, ("forkserver",), [1, 2]),
+    (_queue, (), 3),
+    (_loky, (), [0, 1, 2, 3]),
+    (_loky_with_arrays, (), [65536.0] * 2),
+]
+
+
+@pytest.mark.parametrize(("fn", "args", "expected"), CALLS)
+@pytest.mark.parametrize("reuse", [1, 2])
+def test_a_call_leaves_nothing(
+    fn: Callable[..., Any], args: tuple[Any, ...], expected: Any, reuse: int
+) -> None:
+    """Nor does the last of several, which have used the same."""
+    with Executor(1, preload=PRELOAD, reuse=reuse) as executor:
+        for _ in range(reuse):
+            assert executor.submit(fn, *args).result(PATIENT_SECONDS) == expected
+
+
+def _raises() -> None:
+    _queue()
+    _loky()
+    raise KeyError("after that")
+
+
+def _exits() -> None:
+    _queue()
+    _loky()
+    sys.exit(3)
+
+
+def test_nor_does_one_that_fails() -> None:
+    """By an exception, or by an exit."""
+    with Executor(1, preload=PRELOAD) as executor:
+        with pytest.raises(KeyError, match="after that"):
+            executor.submit(_raises).result(PATIENT_SECONDS)
+        with pytest.raises(ChildDied) as died:
+            executor.submit(_exits).result(PATIENT_SECONDS)
+        assert died.value.status.code == 3
+
+
+def _shared(text: bytes) -> str:
+    memory = SharedMemory(create=True, size=len(text))
+    assert memory.buf is not None
+    memory.buf[:] = text
+    _queue()
+    return memory.name
+
+
+def test_shared_memory_may_be_the_result() -> None:
+    """Who gets its name unlinks it."""
+    with Executor(1) as executor:
+        memory = SharedMemory(executor.submit(_shared, b"a result").result(PATIENT_SECONDS))
+    assert memory.buf is not None
+    assert bytes(memory.buf[:8]) == b"a result"
+    memory.close()
+    memory.unlink()
+
+
+_DEAF = f"""
+import signal
+signal.signal({signal.SIGTERM:d}, signal.SIG_IGN)
+print(flush=True)
+signal.pause()
+"""
+
+
+def _with_deaf_process() -> int:
+    """It has the pipe of the tracker, and does not end when it is asked to."""
+    from joblib.externals.loky.backend.resource_tracker import _resource_tracker as tracker
+
+    _loky()
+    deaf = subprocess.Popen(
+        [sys.executable, "-c", _DEAF], stdout=subprocess.PIPE, pass_fds=[tracker._fd]
+    )
+    assert deaf.stdout is not None
+    deaf.stdout.readline()
+    return 7
+
+
+@pytest.mark.usefixtures("may_leave")
+def test_one_that_does_not_end_holds_no_result_up() -> None:
+    """For long: it is killed with the call."""
+    with Executor(1, preload=PRELOAD) as executor:
+        assert executor.submit(_with_deaf_process).result(PATIENT_SECONDS) == 7
+
+
+def _never_ends() -> int:
+    from multiprocessing.util import Finalize
+
+    Finalize(None, signal.pause, exitpriority=1)
+    _queue()
+    return 8
+
+
+def _fails_in_its_finalizer() -> int:
+    from multiprocessing.util import Finalize
+
+    Finalize(None, divmod, (1, 0), exitpriority=1)
+    _queue()
+    return 9
+
+
+@pytest.mark.usefixtures("may_leave")
+@pytest.mark.parametrize(("fn", "expected"), [(_never_ends, 8), (_fails_in_its_finalizer, 9)])
+def test_finalizers_hold_no_result_up(fn: Callable[[], int], expected: int) -> None:
+    """They are functions of others, which may fail, or hang before the others are called."""
+    with Executor(1) as executor:
+        assert executor.submit(fn).result(PATIENT_SECONDS) == expected
+
+
+def test_a_tracker_of_another_process_is_not_waited_for() -> None:
+    """That of this one's parent is this one's as well, and lives on."""
+    resource_tracker.ensure_running()
+    child = os.fork()
+    if child == 0:
+        found = trackers._own_trackers(["multiprocessing.resource_tracker"])
+        os._exit(0 if found == [] else 1)
+    assert os.waitpid(child, 0) == (child, 0)
+    own = trackers._own_trackers(["multiprocessing.resource_tracker"])
+    assert own == [resource_tracker._resource_tracker]
