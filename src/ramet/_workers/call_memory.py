@@ -11,6 +11,8 @@ from .._core import Held
 from .._limits.byte_counts import parsed_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._limits.memory import MemoryBudget, MemoryLimits
     from .._limits.resident_watch import ResidentWatch
     from .called_child import CalledChild
@@ -29,6 +31,9 @@ class CallMemory:
         self._budget: MemoryBudget = limits.take()
         self._watch: ResidentWatch | None = None
         self._has_exceeded = False
+        self.bytes_beside: Callable[[], int] = (
+            _nothing  # what the call has that is in no process of its
+        )
 
     @property
     def entry(self) -> int | None:
@@ -61,7 +66,7 @@ class CallMemory:
         watch = self._watch
         if watch is None:
             return True
-        if watch.exceeds():
+        if watch.excess() + self.bytes_beside() > self.bytes:
             self._has_exceeded = True
             _kill_tree(child)
             return True
@@ -84,6 +89,10 @@ class CallMemory:
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.close()
+
+
+def _nothing() -> int:
+    return 0
 
 
 def _kill_tree(child: "CalledChild[Any]") -> None:

@@ -77,6 +77,11 @@ class CalledChild(Child[T_co]):
         self._memory = memory
         memory.begin(self)
 
+    def count_beside(self, bytes_beside: "Callable[[], int]") -> None:
+        """What else counts as its memory, from now on; the library's own."""
+        if self._memory is not None:
+            self._memory.bytes_beside = bytes_beside
+
     @property
     def has_namespace(self) -> bool:
         """Whether it has a pid namespace, by which all that it started is ended; the library's own."""

@@ -2,8 +2,10 @@
 
 import fcntl
 import os
+import threading
 from mmap import PAGESIZE
 
+from .._core import Held
 from .._kernel.descriptors import above_standard
 
 _NAMES = ("ramet-stdout", "ramet-stderr")
@@ -19,6 +21,7 @@ class Captured:
 
     def __init__(self, most_bytes: int | None) -> None:
         self._most_bytes = most_bytes
+        self._lock = threading.Lock()
         self.descriptors: list[int] = []
         try:
             for name in _NAMES:
@@ -45,10 +48,18 @@ class Captured:
         """What the call has written to each. OSError or MemoryError: it cannot be read."""
         return [written[: self._most_bytes].decode(errors="replace") for written in self._read()]
 
+    def memory(self) -> int:
+        """The bytes of memory that they take; 0 when they are closed, be it in another thread."""
+        with Held(self._lock) as take:
+            take()
+            return sum(os.fstat(each).st_blocks * _BLOCK for each in self.descriptors)
+
     def close(self) -> None:
-        """Whatever it was."""
-        while self.descriptors:
-            os.close(self.descriptors.pop())
+        """Let go of what was written."""
+        with Held(self._lock) as take:
+            take()
+            while self.descriptors:
+                os.close(self.descriptors.pop())
 
     def _read(self) -> list[bytes]:
         found = []

@@ -183,6 +183,8 @@ class Worker:
                 request.plan["last"] = False
             if captured is not None:
                 request.write_to(*captured.descriptors)
+                if request.memory is not None:
+                    request.memory.bytes_beside = captured.memory
             worker = cls(template.begin(request, fn, call))
         except BaseException:
             if captured is not None:
@@ -220,6 +222,8 @@ class Worker:
                 return False
             raise
         self._captured = captured
+        if captured is not None:
+            self.child.count_beside(captured.memory)
         return True
 
     @property

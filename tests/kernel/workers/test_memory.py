@@ -195,3 +195,24 @@ def test_text_that_is_no_number_of_bytes(text: str) -> None:
         pytest.raises(ValueError, match=r"^invalid memory: expected bytes"),
     ):
         template.clone(abs, 1, memory=text)
+
+
+def _print(count: int) -> int:
+    """So many bytes, or as many as somebody minds."""
+    written = 0
+    while not count or written < count:
+        written += os.write(1, bytes(MEGABYTE))
+    return written
+
+
+@pytest.mark.parametrize("reuse", [1, 3])
+def test_what_a_call_writes_and_the_executor_keeps_counts(keeper: str, reuse: int) -> None:
+    """It is in memory, though no process of the call has it."""
+    with Executor(1, memory=BUDGET, capture_output=True, reuse=reuse) as executor:
+        for _ in range(2):
+            for _ in range(2):  # which are not counted together
+                future = executor.submit(_print, 2 * LITTLE)
+                assert future.result(SECONDS) == 2 * LITTLE
+            died = executor.submit(_print, 0).exception(SECONDS)
+            assert isinstance(died, ChildDied)
+            assert died.status.reason == OUT_OF_MEMORY
