@@ -31,9 +31,8 @@ class CallMemory:
         self._budget: MemoryBudget = limits.take()
         self._watch: ResidentWatch | None = None
         self._has_exceeded = False
-        self.bytes_beside: Callable[[], int] = (
-            _nothing  # what the call has that is in no process of its
-        )
+        # What the call has that is in no process of its.
+        self.bytes_beside: Callable[[], int] = _nothing
 
     @property
     def entry(self) -> int | None:
