@@ -95,13 +95,18 @@ CALLS: list[tuple[Callable[..., Any], tuple[Any, ...], Any]] = [
 
 
 @pytest.mark.parametrize(("fn", "args", "expected"), CALLS)
-@pytest.mark.parametrize("reuse", [1, 2])
 def test_a_call_leaves_nothing(
-    fn: Callable[..., Any], args: tuple[Any, ...], expected: Any, reuse: int
+    fn: Callable[..., Any], args: tuple[Any, ...], expected: Any
 ) -> None:
-    """Nor does the last of several, which have used the same."""
-    with Executor(1, preload=PRELOAD, reuse=reuse) as executor:
-        for _ in range(reuse):
+    """What it has not closed itself."""
+    with Executor(1, preload=PRELOAD) as executor:
+        assert executor.submit(fn, *args).result(PATIENT_SECONDS) == expected
+
+
+def test_nor_does_the_last_of_several() -> None:
+    """Those before it leave theirs for it: loky's processes serve the next call."""
+    with Executor(1, preload=PRELOAD, reuse=len(CALLS)) as executor:
+        for fn, args, expected in CALLS:
             assert executor.submit(fn, *args).result(PATIENT_SECONDS) == expected
 
 
