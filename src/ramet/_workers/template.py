@@ -669,7 +669,7 @@ class TreeTemplate(Template):
 def require_spares(spares: object) -> None:
     """Raise TypeError or ValueError for what is no number of spares."""
     if isinstance(spares, bool) or not isinstance(spares, int):
-        raise TypeError(f"invalid spares: expected a number of children, got {spares!r}")
+        raise TypeError(f"invalid spares: expected a number of processes, got {spares!r}")
     if spares < 0:
         raise ValueError(f"invalid spares: expected 0 or more, got {spares}")
 
