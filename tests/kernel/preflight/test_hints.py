@@ -556,6 +556,12 @@ def test_a_coroutine_function_needs_a_loop(nothing_left: object) -> None:
     assert ramet.clone(lambda: asyncio.run(meant_for_a_loop())).result(SECONDS) == 1
 
 
+def test_the_list_of_commands_has_whole_sentences() -> None:
+    """In a terminal of 80 columns: click cuts a sentence that is too long for a line."""
+    done = CliRunner().invoke(command_line, ["--help"], terminal_width=80)
+    assert "..." not in done.output.partition("Commands:")[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
