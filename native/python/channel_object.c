@@ -883,6 +883,8 @@ static PyObject *channel_copied(ChannelObject *self, PyObject *unused)
     return copy < 0 ? core_raise_errno(copy) : PyLong_FromLong(copy);
 }
 
+/* ---- the type */
+
 static PyObject *channel_closed(ChannelObject *self, void *unused)
 {
     (void)unused;
@@ -960,19 +962,6 @@ static PyMethodDef channel_methods[] = {
     {"fileno", (PyCFunction)channel_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nThe socket's descriptor."},
     {NULL, NULL, 0, NULL},
 };
-
-/* ---- what is plain */
-
-PyObject *core_plain_value(PyObject *module, PyObject *bytes)
-{
-    Py_buffer view;
-    (void)module;
-    if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
-        return NULL;
-    PyObject *value = core_plain_read(view.buf, (size_t)view.len);
-    PyBuffer_Release(&view);
-    return value;
-}
 
 PyTypeObject Channel_Type = {
     CORE_TYPE("Channel", ChannelObject, 0),

@@ -227,3 +227,16 @@ PyObject *core_plain_read(const char *bytes, size_t length)
         Py_CLEAR(value);
     return value == NULL ? invalid() : value;
 }
+
+/* ---- for Python */
+
+PyObject *core_plain_value(PyObject *module, PyObject *bytes)
+{
+    Py_buffer view;
+    (void)module;
+    if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    PyObject *value = core_plain_read(view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
+    return value;
+}

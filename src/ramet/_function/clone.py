@@ -184,7 +184,7 @@ def _refuse_beside_sandbox(others: tuple[Any, ...], sandbox: Description) -> Non
             raise ValueError(
                 f"invalid {word} with sandbox: the sandbox decides it; leave one of them out"
             )
-    if getattr(sandbox, "is_sandbox", None) is not True:
+    if not getattr(type(sandbox), "is_sandbox", False):  # a class of one has its attributes, too
         raise TypeError(f"invalid sandbox: expected a ramet.Sandbox, got {sandbox!r}")
 
 

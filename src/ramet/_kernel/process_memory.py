@@ -124,11 +124,6 @@ def share_memory(task: int | str, other: int | str) -> bool:
         return False
 
 
-def private_written_bytes(pid: int) -> int:
-    """The pages that it alone maps and has written to: those that it has copied, and new ones."""
-    return mapped(pid).written
-
-
 def data_bytes() -> int:
     """What RLIMIT_DATA counts of this process, and its stack. Source: proc_pid_statm(5)."""
     with open("/proc/self/statm", "rb", buffering=0) as file:

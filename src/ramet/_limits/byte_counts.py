@@ -47,6 +47,17 @@ def parsed_memory(option: str, given: int | str) -> int:
     )
 
 
+def written_bytes(count: int) -> str:
+    """The same number as people write it, with the largest unit of which it is a multiple.
+
+    >>> written_bytes(64 << 20), written_bytes(1536 << 20), written_bytes(1000)
+    ('64M', '1536M', '1000')
+    """
+    units = [unit for unit, factor in _FACTORS.items() if count and count % factor == 0]
+    unit = units[-1] if units else ""
+    return f"{count // _FACTORS[unit]}{unit}"
+
+
 def _read(text: str) -> int | None:
     found = _WRITTEN.fullmatch(text.strip())
     if found is None:

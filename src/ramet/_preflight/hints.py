@@ -44,7 +44,7 @@ _WISHES = frozenset(
 _LIMITS_OF_CALLS = {"timeout": "deadline", "memory": "limit of memory"}
 # The others are likely keywords of a function.
 _WISHES_FOR_FUNCTIONS = frozenset({"memory", "processes", "cpus", "network"})
-# What others call an option: the kernel, the shell, os.environ and the like.
+# What others call an option or a keyword: the kernel, the shell, os.environ, joblib and the like.
 _OTHER_NAMES = {
     **dict.fromkeys(("setsid", "new_session"), "start_new_session"),
     **dict.fromkeys(("pgid", "setpgid", "pgrp"), "process_group"),
@@ -53,6 +53,9 @@ _OTHER_NAMES = {
     **dict.fromkeys(("groups", "setgroups"), "extra_groups"),
     **dict.fromkeys(("environ", "environment"), "env"),
     **dict.fromkeys(("chdir", "workdir", "directory"), "cwd"),
+    **dict.fromkeys(("mem", "mem_limit", "memory_limit", "max_memory"), "memory"),
+    **dict.fromkeys(("deadline", "time_limit"), "timeout"),
+    **dict.fromkeys(("n_jobs", "num_workers"), "max_workers"),
     "chroot": "root",
     "setns": "namespaces",
 }
@@ -98,6 +101,8 @@ _OF_AIO = {
 _OF_RAMET = {
     "spawn": "ramet.Command(argv).spawn() starts a program, ramet.clone(fn) a function",
     "Process": "ramet.clone(fn) runs a function, ramet.Popen(argv) a program",
+    "Pool": "ramet.Executor(4) has map(); multiprocessing's is ramet.multiprocessing.context().Pool(4)",
+    "ProcessPoolExecutor": "it is ramet.Executor",
     "create_subprocess_exec": "it is ramet.aio.open_process(argv)",
     "clone3": "it is ramet.lowlevel.clone3(); ramet.clone() makes the same call where the kernel has it",
     "system": "it is ramet.call(command, shell=True)",
@@ -189,10 +194,11 @@ def no_wish(names: Sequence[str], known: Collection[str]) -> TypeError:
 
 def _meant(name: str, known: Collection[str]) -> str | None:
     """The option, or the keyword of a function on the way, that was probably meant."""
+    all_known = [*known, *_keywords_on_the_way()]
     other = _OTHER_NAMES.get(name)
-    if other in known:
+    if other in all_known:
         return other
-    return nearest(name, [*known, *_keywords_on_the_way()], cutoff=_SLIP)
+    return nearest(name, all_known, cutoff=_SLIP)
 
 
 def _keywords_on_the_way() -> set[str]:

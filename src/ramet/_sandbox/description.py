@@ -36,6 +36,7 @@ AMOUNTS = (
     *("memory", "swap", "processes", "cpu_time", "cpus"),
     *("open_files", "file_size", "output", "timeout"),
 )
+IN_BYTES = ("tmp", "memory", "swap", "file_size", "output")
 
 # Where layers may lie, beside the directory for temporary files.
 LAYER_PLACES = ("/var/tmp", "/dev/shm")
@@ -411,7 +412,7 @@ def _hostname(name: str, given: Any) -> str:
 _CHECKS = {
     **dict.fromkeys(("read", "write", "hidden"), _paths),
     **dict.fromkeys(("system", "overlay", "proc"), _flag),
-    **dict.fromkeys(("tmp", "memory", "swap", "file_size", "output"), _bytes),
+    **dict.fromkeys(IN_BYTES, _bytes),
     **dict.fromkeys(("processes", "open_files", "warm"), _count),
     **dict.fromkeys(("cpu_time", "cpus", "timeout"), _positive),
     "root": _path,

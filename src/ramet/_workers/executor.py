@@ -18,7 +18,7 @@ from .learning import Learning
 from .pool import Counts, Pool, refuse_without_epoll
 from .progress import progress_bar
 from .starting import checked_loading
-from .template import Template, TreeTemplate
+from .template import Template, TreeTemplate, require_spares
 from .worker import Call, Rules, apply
 
 T = TypeVar("T")
@@ -84,8 +84,8 @@ class Executor(AnyExecutor):
                 f"invalid max_tasks_per_child: expected the same as reuse, {reuse}, "
                 f"got {max_tasks_per_child}"
             )
-        if spares is not None and (isinstance(spares, bool) or not isinstance(spares, int)):
-            raise TypeError(f"invalid spares: expected a number of processes, got {spares!r}")
+        if spares is not None:
+            require_spares(spares)
         if memory is not None:
             parsed_memory("memory", memory)
         rules = Rules(

@@ -422,7 +422,7 @@ class Pool:
                 return
 
     def _begins_beside(self) -> bool:
-        """Whether there is room for another thread, which does so."""
+        """Whether there is room for another thread, which does so, or has done so by now."""
         beside = threading.Thread(
             target=self._begin_beside, name="ramet-executor-start", daemon=True
         )
@@ -431,7 +431,8 @@ class Pool:
             beside.start()
         except RuntimeError:
             self._beside = None
-        return self._beside is not None
+            return False
+        return True
 
     def _begin_beside(self) -> None:
         try:

@@ -155,7 +155,7 @@ class Template:
         require_spares(spares)
         require_reload(reload)
         self._start = start
-        self._spares = spares
+        self._most_spares = spares
         self._spares_memory = (
             None if spares_memory is None else parsed_bytes("spares_memory", spares_memory)
         )
@@ -182,6 +182,7 @@ class Template:
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._loaded = frozenset(started.files)
         self._files = SourceFiles(started.files) if self._watches_files else None
+        self._spares = self._most_spares
         with suppress(EndedError):  # already; the next call sees that
             if self._spares and self._spares_memory is not None:
                 measured = self._link.measure_spare(self._new_layer())
@@ -669,7 +670,7 @@ class TreeTemplate(Template):
 def require_spares(spares: object) -> None:
     """Raise TypeError or ValueError for what is no number of spares."""
     if isinstance(spares, bool) or not isinstance(spares, int):
-        raise TypeError(f"invalid spares: expected a number of children, got {spares!r}")
+        raise TypeError(f"invalid spares: expected a number of processes, got {spares!r}")
     if spares < 0:
         raise ValueError(f"invalid spares: expected 0 or more, got {spares}")
 

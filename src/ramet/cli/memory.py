@@ -14,21 +14,21 @@ from ..observe import ChildMemory, Memory
 from ..observe import memory as memory_of
 from ..observe.memory_report import total
 from ..tour.colours import NAME, NOTE, console_for
+from .pid import PID
 from .trace_words import shown as in_one_line
 
-_PID = click.IntRange(min=1)
 _MAPPINGS = 10
 _COLUMNS = ("resident", "PSS", "shared", "own", "copied", "new")
 _LEAST_NAME = 12  # columns
 _MIB = 1 << 20
 
 
-@click.command()
-@click.argument("pids", metavar="PID...", nargs=-1, required=True, type=_PID)
+@click.command(short_help="Show what processes share with their origin, and what is their own.")
+@click.argument("pids", metavar="PID...", nargs=-1, required=True, type=PID)
 @click.option("--children", is_flag=True, help="The children of each PID, instead of it.")
 @click.option(
     "--origin",
-    type=_PID,
+    type=PID,
     metavar="PID",
     help="The process that they were copied from; by default the parent of each.",
 )

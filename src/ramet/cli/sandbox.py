@@ -83,6 +83,7 @@ class _Sandbox(ProgramCommand):
     # What follows the program's name is the program's.
     context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]},
     options_metavar="[OPTIONS] [--]",
+    short_help="Run a program that sees and uses nothing but what you name.",
 )
 def sandbox(
     argv: tuple[str, ...], *, check: bool, report: bool, as_json: bool, **values: Any

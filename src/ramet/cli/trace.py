@@ -12,6 +12,7 @@ import click
 
 from ..observe.tracing import Trace
 from ..observe.tracing import trace as begin_trace
+from .pid import PID
 from .program_command import (
     FAILED,
     KILLED,
@@ -41,8 +42,9 @@ _ALL_ARGUMENTS = {"arguments": 1 << 16, "argument_bytes": 1 << 17}  # what the k
     # What follows the program's name is the program's.
     context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]},
     options_metavar="[OPTIONS] [--]",
+    short_help="Tell of each clone call, exec and end below a program.",
 )
-@click.option("-p", "--pid", type=click.IntRange(min=1), metavar="PID",
+@click.option("-p", "--pid", type=PID, metavar="PID",
     help="Attach to a running process, all its threads, instead of starting a program.")  # fmt: skip
 @click.option(
     "-o", "--output", metavar="FILE", help="Write the lines there, not to standard error."

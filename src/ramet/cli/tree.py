@@ -9,6 +9,7 @@ import click
 from ..law.svg import Theme
 from ..tour.colours import console_for
 from .picture import theme_option, write_picture
+from .pid import PID
 from .tree_lines import View, lines
 
 _SECONDS: Final = 1.0
@@ -26,7 +27,7 @@ class _TakesOptionalValue(click.Command):
 
 
 @click.command(cls=_TakesOptionalValue)
-@click.argument("pid", required=False, type=click.IntRange(min=1))
+@click.argument("pid", required=False, type=PID)
 @click.option(
     "--threads/--no-threads",
     default=None,

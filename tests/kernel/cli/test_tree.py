@@ -158,8 +158,8 @@ def test_svg_is_a_picture(tmp_path: Path) -> None:
     ("arguments", "status", "words"),
     [
         ([str(NO_SUCH_PID)], 1, f"there is no process {NO_SUCH_PID}, or it has ended"),
-        (["x"], 2, "Invalid value for '[PID]'"),
-        (["0"], 2, "Invalid value for '[PID]'"),
+        (["x"], 2, "Invalid value for '[PID]': expected the number of a process, got 'x'"),
+        (["0"], 2, "Invalid value for '[PID]': expected the number of a process, got '0'"),
         (["--watch=0"], 2, "Invalid value for '--watch'"),
         (["--watch", "--svg", "f"], 2, "--watch and --svg exclude each other"),
         (["--theme", "red"], 2, "Invalid value for '--theme'"),

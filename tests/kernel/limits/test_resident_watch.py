@@ -257,7 +257,7 @@ def test_descendants_that_are_not_dumpable() -> None:
             (hidden,) = procfs.children(call.pid)
             try:
                 with pytest.raises(PermissionError):
-                    process_memory.private_written_bytes(hidden)
+                    process_memory.mapped(hidden)
                 assert _look_closely(watch) >= MUCH - STEP
             finally:
                 os.kill(hidden, signal.SIGKILL)
@@ -453,9 +453,9 @@ def test_copies_from_before(template: Template, is_new: bool) -> None:
 def test_the_end_of_the_template_is_no_excess(template: Template) -> None:
     """Pages of which the call has the only copy then were not made by the call."""
     with a_watch(template.call, template.pid) as watch:
-        before = process_memory.private_written_bytes(template.call)
+        before = process_memory.mapped(template.call).written
         template.kill()
-        assert process_memory.private_written_bytes(template.call) - before >= MUCH
+        assert process_memory.mapped(template.call).written - before >= MUCH
         watch._next_close_look = 0.0
         assert watch.excess() <= SLACK
 

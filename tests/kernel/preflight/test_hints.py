@@ -303,6 +303,8 @@ def test_a_process_in_a_loop_names_its_own_words_for_others(nothing_left: object
         ("VM", "ramet.CloneFlag.VM$"),
         ("CLONE_NEWNET", "ramet.CloneFlag.NEWNET$"),
         ("spawn", r"ramet.Command\(argv\).spawn\(\)"),
+        ("Pool", r"ramet.Executor\(4\) has map"),
+        ("ProcessPoolExecutor", "it is ramet.Executor$"),
         ("clon", "did you mean ramet.clone"),
         ("ClonFlag", "did you mean ramet.CloneFlag"),
         ("_clone", "has no attribute '_clone'$"),
@@ -313,6 +315,36 @@ def test_the_package_names_its_own_words_for_others(name: str, words: str) -> No
     """A flag is in CloneFlag, and what others call by another name is named."""
     with pytest.raises(AttributeError, match=words):
         getattr(ramet, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Pool", r"; a context has it: context\(\).Pool$"),
+        ("get_context", r"; it is context\(\)"),
+        ("nonsense", "'nonsense'$"),
+        ("_actual_context", "'_actual_context'$"),
+    ],
+)
+def test_what_multiprocessing_has_is_a_contexts(name: str, words: str) -> None:
+    """Who writes it of the module is told so."""
+    with pytest.raises(AttributeError, match=f"'ramet.multiprocessing' has no attribute .*{words}"):
+        getattr(ramet.multiprocessing, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("mem", "memory"),
+        ("memory_limit", "memory"),
+        ("deadline", "timeout"),
+        ("n_jobs", "max_workers"),
+    ],
+)
+def test_an_executors_keyword_by_another_name_is_found(name: str, word: str) -> None:
+    """No process is started."""
+    with pytest.raises(TypeError, match=f"no option '{name}'; did you mean '{word}'"):
+        ramet.Executor(1, **{name: 1})  # type: ignore[arg-type]
 
 
 def test_a_vfork_child_is_reaped_already(nothing_left: object) -> None:
@@ -522,6 +554,12 @@ def test_a_coroutine_function_needs_a_loop(nothing_left: object) -> None:
     with pytest.raises(ramet.ResultError, match=r"call asyncio\.run\(\) in fn"):
         _ = ramet.clone(meant_for_a_loop).result(SECONDS)
     assert ramet.clone(lambda: asyncio.run(meant_for_a_loop())).result(SECONDS) == 1
+
+
+def test_the_list_of_commands_has_whole_sentences() -> None:
+    """In a terminal of 80 columns: click cuts a sentence that is too long for a line."""
+    done = CliRunner().invoke(command_line, ["--help"], terminal_width=80)
+    assert "..." not in done.output.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize(

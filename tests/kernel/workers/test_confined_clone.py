@@ -150,10 +150,11 @@ def test_options_that_the_sandbox_decides(options: dict[str, Any], name: str) ->
         ramet.clone(os.getpid, sandbox=SANDBOX, **options)
 
 
-def test_what_is_no_sandbox() -> None:
-    """A TypeError."""
-    with pytest.raises(TypeError, match=r"expected a ramet\.Sandbox"):
-        ramet.clone(os.getpid, sandbox=3)  # type: ignore[arg-type]
+@pytest.mark.parametrize("given", [3, Sandbox, Sandbox.agent], ids=repr)
+def test_what_is_no_sandbox(given: Any) -> None:
+    """A TypeError; also the class, of which no instance was made."""
+    with pytest.raises(TypeError, match=r"expected a ramet\.Sandbox, got"):
+        ramet.clone(os.getpid, sandbox=given)
 
 
 def test_a_plan_that_falls_short_is_refused() -> None:

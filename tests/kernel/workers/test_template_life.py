@@ -251,6 +251,26 @@ def test_spares_have_no_more_memory_than_is_said() -> None:
         until(lambda: len(children_of_this_process()) == 3)
 
 
+@pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")
+def test_a_process_whose_spares_have_less_has_more_of_them(tmp_path: Path) -> None:
+    """How many there may be is asked of each process anew."""
+    large = tmp_path / "large"
+    large.touch()
+    kept: list[bytes] = []
+
+    def warm() -> None:
+        if large.exists():
+            kept.append(b"x" * (64 << 20))
+
+    with ramet.Template(spares=2, spares_memory="32M", warm=warm) as template:
+        assert template._spares == 0
+        large.unlink()
+        os.kill(template.pid, signal.SIGKILL)
+        for _ in range(2):  # the first is run by the one that was measured
+            run(template, abs, -1)
+        assert template._spares == 2
+
+
 def test_a_spare_that_was_killed_is_not_used() -> None:
     """The call runs in another."""
     with ramet.Template(spares=1) as template:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ramet._limits.byte_counts import parsed_bytes, parsed_memory
+from ramet._limits.byte_counts import parsed_bytes, parsed_memory, written_bytes
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,22 @@ def test_memory_that_no_process_can_do_with() -> None:
         with pytest.raises(ValueError, match="invalid memory: expected 65536 bytes or") as caught:
             parsed_memory("memory", given)
         assert str(caught.value).endswith(f"got {said}")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0"),
+        (1, "1"),
+        (1000, "1000"),
+        (1024, "1K"),
+        (64 << 20, "64M"),
+        (1536 << 20, "1536M"),
+        (2 << 30, "2G"),
+        ((1 << 20) + 1, "1048577"),
+    ],
+)
+def test_a_number_of_bytes_is_told_as_it_is_written(count: int, text: str) -> None:
+    """With nothing rounded: it can be written so again."""
+    assert written_bytes(count) == text
+    assert count == 0 or parsed_bytes("memory", text) == count

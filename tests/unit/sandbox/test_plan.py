@@ -446,7 +446,7 @@ def test_amounts_are_rows_too() -> None:
     sandbox = described(memory="1M", swap="2M", timeout=2)
     found = plan(sandbox.replace(swap=None), amounts, machine=given())
     assert (met(found)["memory"], met(found)["timeout"]) == ("partly", "fully")
-    assert row(found, "memory").text == "memory of 1048576"
+    assert row(found, "memory").text == "memory of 1M"
     found.refuse_if_short()
     with pytest.raises(SandboxError) as caught:
         plan(sandbox, [*amounts, Amount("swap", "", "no limit")], machine=given()).refuse_if_short()

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
+from ..._limits.byte_counts import written_bytes
 from ..._preflight.this_machine import running_kernel
 from ...errors import SandboxError
-from ..description import AMOUNTS, SYSCALLS, Sandbox
+from ..description import AMOUNTS, IN_BYTES, SYSCALLS, Sandbox
 from .image_places import image_rows
 from .machine import NAMESPACE_KINDS, Machine, this_machine
 from .path_wishes import OwnUser, path_rows, python_rows
@@ -291,7 +292,8 @@ def _met_row(
 
 def _row_of_amount(amount: AmountMechanism, sandbox: Sandbox) -> Row:
     met: Met = "not" if not amount.mechanism else "partly" if amount.shortfall else "fully"
-    text = f"{amount.wish} of {getattr(sandbox, amount.wish, '')}"
+    value = getattr(sandbox, amount.wish, "")
+    text = f"{amount.wish} of {written_bytes(int(value)) if amount.wish in IN_BYTES else value}"
     # The description names limits and a watch as what keeps an amount where no cgroup does.
     return Row(
         amount.wish, text, met, amount.mechanism, amount.shortfall, amount.remedy, announced=True

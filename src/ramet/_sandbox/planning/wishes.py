@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from ..._limits.byte_counts import written_bytes
 from ..description import SYSCALLS, Sandbox, is_below
 from ..identity.marks import can_mark
 from . import remedies
@@ -351,7 +352,7 @@ WISHES: tuple[Wish, ...] = (
     ),
     Wish(
         "tmp",
-        lambda s: f"a private /tmp of {s.tmp} bytes",
+        lambda s: f"a private /tmp of {written_bytes(s.tmp or 0)}",
         (Way("a tmpfs", _mounts, _of_files),),
         lambda s: s.tmp is not None,
     ),
