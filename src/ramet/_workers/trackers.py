@@ -25,6 +25,8 @@ _OF_LOKY = ("loky.backend.resource_tracker", "joblib.externals.loky.backend.reso
 _FINALIZERS_SECONDS = 1.0
 _OTHERS_SECONDS = 1.0
 _REMOVAL_SECONDS = 2.0
+# A call that has used up its threads, descriptors or memory has an outcome all the same.
+_NO_ROOM = (OSError, RuntimeError, MemoryError)
 
 
 def let_remove(*, template: int, in_namespace: bool) -> None:
@@ -37,9 +39,10 @@ def let_remove(*, template: int, in_namespace: bool) -> None:
     if not trackers and not _own_trackers(_OF_MULTIPROCESSING):
         return
     if os.getpid() != template:  # else what the template has registered would count as this one's
-        _finalize()
+        with suppress(*_NO_ROOM):
+            _finalize()
     if trackers:
-        with suppress(OSError, RuntimeError):  # then they see no end, and are not waited for long
+        with suppress(*_NO_ROOM):  # then they see no end, and are not waited for long
             _end_others({tracker._pid for tracker in trackers}, in_namespace=in_namespace)
         _await_removal(trackers)
 
@@ -93,7 +96,7 @@ def _end_others(trackers: set[int], *, in_namespace: bool) -> None:
 def _await_removal(trackers: Iterable[Any]) -> None:
     deadline = deadline_after(_REMOVAL_SECONDS)
     for tracker in trackers:
-        with suppress(OSError):
+        with suppress(*_NO_ROOM):
             os.close(tracker._fd)
             _await_end(tracker._pid, seconds_until(deadline))
         tracker._fd = tracker._pid = None

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing import resource_tracker
@@ -195,6 +196,19 @@ def test_finalizers_hold_no_result_up(fn: Callable[[], int], expected: int) -> N
     """They are functions of others, which may fail, or hang before the others are called."""
     with Executor(1) as executor:
         assert executor.submit(fn).result(PATIENT_SECONDS) == expected
+
+
+def _has_no_room_for_threads() -> int:
+    _pool("spawn")
+    threading.stack_size(1 << 47)  # more than an address space has
+    return 10
+
+
+@pytest.mark.usefixtures("may_leave")
+def test_without_room_for_a_thread() -> None:
+    """No finalizer runs then, and the call has its outcome."""
+    with Executor(1) as executor:
+        assert executor.submit(_has_no_room_for_threads).result(PATIENT_SECONDS) == 10
 
 
 def test_a_tracker_of_another_process_is_not_waited_for() -> None:
