@@ -235,6 +235,21 @@ def test_what_is_hidden_above_what_is_shown(outside: Path) -> None:
     assert told(f"ls {outside}", sandbox) == ""
 
 
+def test_what_is_hidden_above_what_is_shown_in_tmp() -> None:
+    """The own /tmp of the child takes nothing of it from the caller's, and makes no way to it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        hidden = Path(name) / "hidden"
+        (hidden / "in").mkdir(parents=True)
+        (hidden / "file").touch()
+        (hidden / "link").symlink_to("/usr/lib")
+        (Path(name) / "beside").touch()
+        named = [hidden / "in", hidden / "file", hidden / "link", Path(name) / "beside"]
+        assert told(f"ls {name} {hidden}", Sandbox(read=named, hidden=[hidden])).split() == [
+            *(f"{name}:", "beside", "hidden"),
+            f"{hidden}:",
+        ]
+
+
 def test_what_is_hidden_by_a_command() -> None:
     """It is what one writes first."""
     argv = [sys.executable, "-m", "ramet", "sandbox", "--hide", "/home", "true"]
