@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -489,6 +490,16 @@ def test_modules_are_imported_late(confined: ramet.Template) -> None:
         return colorsys.__name__
 
     assert run(confined, late) == "colorsys"
+
+
+def test_directories_of_sys_path_in_dev(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox has a /dev of its own: they are not shown, and nobody has named them."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as path:
+        Path(path, "module_in_memory.py").write_text("value = 1\n")
+        monkeypatch.syspath_prepend(path)
+        with ramet.Template(["module_in_memory"], sandbox=Sandbox()) as template:
+            assert run(template, os.listdir, "/dev/shm") == []
+            assert run(template, os.path.exists, path) is False
 
 
 # ---- amounts
