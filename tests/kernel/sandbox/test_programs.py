@@ -100,6 +100,17 @@ def test_without_the_system_there_is_no_program() -> None:
     assert "read=['/usr'] shows it" in str(error.value)
 
 
+def test_a_link_beside_its_program_which_is_not_shown(outside: Path) -> None:
+    """What shows both is named once."""
+    programs = outside / "bin"
+    programs.mkdir()
+    (programs / "program").symlink_to("real")
+    (programs / "real").touch(0o755)
+    with pytest.raises(FileNotFoundError, match="the sandbox does not see") as error:
+        ramet.run([programs / "program"], sandbox=Sandbox())
+    assert f"read=[{str(outside)!r}] shows it" in str(error.value)
+
+
 def test_a_program_whose_loader_is_not_shown() -> None:
     """What it needs is named, and with it the program runs."""
     with pytest.raises(
