@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 from mmap import PAGESIZE
 
 from .._kernel.descriptors import above_standard
@@ -9,6 +10,7 @@ from .._kernel.descriptors import above_standard
 _NAMES = ("ramet-stdout", "ramet-stderr")
 _SIZE_IS_FIXED = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK
 _BLOCK = 512  # bytes in one of st_blocks
+_LARGEST_FILE = (1 << 63) - PAGESIZE
 
 
 class Captured:
@@ -22,19 +24,18 @@ class Captured:
         self.descriptors: list[int] = []
         try:
             for name in _NAMES:
-                self.descriptors.append(self._new(name))
+                self._add(name)
         except BaseException:
             self.close()
             raise
 
-    def _new(self, name: str) -> int:
+    def _add(self, name: str) -> None:
         flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
         descriptor = above_standard(os.memfd_create(name, flags))
+        self.descriptors.append(descriptor)
         if self._most_bytes is not None:
-            # Whole pages: a write that goes beyond the end writes the part that has a page.
-            os.ftruncate(descriptor, (self._most_bytes // PAGESIZE + 1) * PAGESIZE)
+            os.ftruncate(descriptor, _size(self._most_bytes))
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_IS_FIXED)
-        return descriptor
 
     @property
     def is_too_much(self) -> bool:
@@ -61,3 +62,13 @@ class Captured:
                 written = written[:end]
             found.append(written)
         return found
+
+
+def _size(most_bytes: int) -> int:
+    """Whole pages: a write that goes beyond the end writes the part that has a page.
+
+    A file may be no larger than this process's limit, which the call has as well unless it has a lower one.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    largest = _LARGEST_FILE if limit == resource.RLIM_INFINITY else min(limit, _LARGEST_FILE)
+    return min((most_bytes // PAGESIZE + 1) * PAGESIZE, largest)

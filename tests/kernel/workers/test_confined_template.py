@@ -5,6 +5,7 @@ import ctypes
 import errno
 import gc
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -1052,6 +1053,20 @@ def test_what_a_call_may_write_is_of_both_together() -> None:
         died = executor.submit(both, _MOST - 10, 11).exception(PATIENT_SECONDS)
         assert isinstance(died, ramet.ChildDied)
         assert died.status.reason == "output"
+
+
+@pytest.mark.parametrize(("limit", "output"), [(1 << 16, "64M"), (None, (1 << 63) - 1)])
+def test_what_a_call_may_write_is_more_than_a_file_may_have(limit: Any, output: Any) -> None:
+    """Then it writes as much as that: by the limit of the caller, or of the kernel."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with ramet.Executor(1, sandbox=Sandbox(output=output), capture_output=True) as executor:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if limit is None else limit, hard))
+        try:
+            future = executor.submit(_write, _MOST)
+            assert future.exception(PATIENT_SECONDS) is None
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert future.stdout == "x" * _MOST
 
 
 def test_an_executor_with_reuse_and_an_initializer() -> None:
