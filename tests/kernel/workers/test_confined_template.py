@@ -31,6 +31,7 @@ from ramet._sandbox.planning.machine import this_machine
 from ramet._sandbox.planning.plan import Plan
 from ramet._sandbox.planning.row import Row
 from ramet._workers import called_child
+from ramet._workers.captured import Captured
 
 from ...constants import PATIENT_SECONDS, SYSTEM_CALLS
 from ...looking import python_below_tmp, state_of
@@ -1053,6 +1054,16 @@ def test_what_a_call_may_write_is_of_both_together() -> None:
         died = executor.submit(both, _MOST - 10, 11).exception(PATIENT_SECONDS)
         assert isinstance(died, ramet.ChildDied)
         assert died.status.reason == "output"
+
+
+@pytest.mark.parametrize("most", [1, _MOST, 1 << 21, 1 << 26])
+def test_a_file_for_output_ends_where_a_piece_of_a_write_does(most: int) -> None:
+    """A piece is written or not: one of two megabytes that did not fit, on Linux 7.2, was not seen."""
+    captured = Captured(most)
+    sizes = {os.fstat(one).st_size for one in captured.descriptors}
+    captured.close()
+    assert {size % (2 << 20) for size in sizes} == {0}
+    assert min(sizes) > most
 
 
 @pytest.mark.parametrize(("limit", "output"), [(1 << 16, "64M"), (None, (1 << 63) - 1)])
