@@ -20,6 +20,7 @@ from .._kernel import procfs
 from .._kernel.timeouts import deadline_after, seconds_until
 from .._process.tree.walk import Walk
 
+_UTIL = "multiprocessing.util"
 _OF_MULTIPROCESSING = ("multiprocessing.resource_tracker",)
 _OF_LOKY = ("loky.backend.resource_tracker", "joblib.externals.loky.backend.resource_tracker")
 _FINALIZERS_SECONDS = 1.0
@@ -29,18 +30,25 @@ _REMOVAL_SECONDS = 2.0
 _NO_ROOM = (OSError, RuntimeError, MemoryError)
 
 
-def let_remove(*, template: int, in_namespace: bool) -> None:
+def registered_finalizers() -> frozenset[Any]:
+    """Those of the template, of which its calls run none.
+
+    multiprocessing tells them by the pid, which may be 2 in a container, as in each call's namespace.
+    """
+    return frozenset(getattr(sys.modules.get(_UTIL), "_finalizer_registry", ()))
+
+
+def let_remove(*, of_template: frozenset[Any], in_namespace: bool) -> None:
     """Run the finalizers; where loky has a tracker, end all that this process has started, that one last.
 
-    template: the pid of the process that this is a clone of, as that sees it. in_namespace: whether this
+    of_template: the registered_finalizers() of what this process is a clone of. in_namespace: whether this
     one is alone in its pid namespace with what it has started.
     """
     trackers = _own_trackers(_OF_LOKY)
     if not trackers and not _own_trackers(_OF_MULTIPROCESSING):
         return
-    if os.getpid() != template:  # else what the template has registered would count as this one's
-        with suppress(*_NO_ROOM):
-            _finalize()
+    with suppress(*_NO_ROOM):
+        _finalize(of_template)
     if trackers:
         with suppress(*_NO_ROOM):  # then they see no end, and are not waited for long
             _end_others({tracker._pid for tracker in trackers}, in_namespace=in_namespace)
@@ -67,10 +75,12 @@ def _is_child(pid: int | None) -> bool:
     return True
 
 
-def _finalize() -> None:
+def _finalize(of_template: Iterable[Any]) -> None:
     """As multiprocessing does at the end of a process. In a thread: functions of others may not return."""
-    util = sys.modules.get("multiprocessing.util")
+    util: Any = sys.modules.get(_UTIL)
     if util is not None:
+        for key in of_template:
+            util._finalizer_registry.pop(key, None)
         thread = threading.Thread(target=_run, args=(util,), daemon=True)
         thread.start()
         thread.join(_FINALIZERS_SECONDS)
