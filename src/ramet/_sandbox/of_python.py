@@ -18,7 +18,7 @@ from .description import Sandbox, is_below
 from .files.own_files import add_layer
 from .overlay.layer import Layer
 from .overlay.layers import Layers
-from .own_places import LAYERS
+from .own_places import LAYERS, OWN_DIRECTORY
 from .syscalls import of_a_call
 from .ways import way_of, why_unsafe, written_directories
 
@@ -103,6 +103,7 @@ def with_path(sandbox: Sandbox) -> Sandbox:
     found = [os.path.abspath(path) for path in sys.path if path and os.path.exists(path)]
     found.append(_PACKAGE)  # an editable install has it elsewhere
     decided, written = (*sandbox.write, *sandbox.hidden), written_directories(sandbox.write)
+    found = [path for path in found if not is_below(os.path.realpath(path), OWN_DIRECTORY)]
     shown = [path for path in found if not any(is_below(path, one) for one in decided)]
     # By a link below what is written it is seen as that link; nobody has asked to follow it.
     followed = [path for path in shown if why_unsafe(path, way_of(path), written) is None]

@@ -1,5 +1,6 @@
 """What a sandbox's root directory has where no description decides it."""
 
+OWN_DIRECTORY = "/dev"  # nothing of the caller's is seen below it
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")  # of /dev
 TERMINALS = "/dev/pts"
 LAYERS = "/dev/.layers"  # where the layers of children are found, until they have mounted theirs

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import threading
 from mmap import PAGESIZE
 
@@ -11,12 +12,17 @@ from .._kernel.descriptors import above_standard
 _NAMES = ("ramet-stdout", "ramet-stderr")
 _SIZE_IS_FIXED = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK
 _BLOCK = 512  # bytes in one of st_blocks
+# A write goes in pieces, each of which is written or not: of a page, and since some Linux after 6.18 of a
+# huge one (mm/filemap.c, generic_perform_write). A table of pages has eight bytes for each, and fills one.
+_LARGEST_PIECE = PAGESIZE // 8 * PAGESIZE
+_LARGEST_FILE = (1 << 63) - _LARGEST_PIECE
 
 
 class Captured:
     """The files of one call. most_bytes: of both together; None: as many as it writes.
 
-    A file of a fixed size takes no more than that, EPERM: who does not read meanwhile must not be filled.
+    A file of a fixed size takes no more than that and a piece of a write, EPERM: who does not read
+    meanwhile must not be filled.
     """
 
     def __init__(self, most_bytes: int | None) -> None:
@@ -25,19 +31,18 @@ class Captured:
         self.descriptors: list[int] = []
         try:
             for name in _NAMES:
-                self.descriptors.append(self._new(name))
+                self._add(name)
         except BaseException:
             self.close()
             raise
 
-    def _new(self, name: str) -> int:
+    def _add(self, name: str) -> None:
         flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
         descriptor = above_standard(os.memfd_create(name, flags))
+        self.descriptors.append(descriptor)
         if self._most_bytes is not None:
-            # Whole pages: a write that goes beyond the end writes the part that has a page.
-            os.ftruncate(descriptor, (self._most_bytes // PAGESIZE + 1) * PAGESIZE)
+            os.ftruncate(descriptor, _size(self._most_bytes))
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_IS_FIXED)
-        return descriptor
 
     @property
     def is_too_much(self) -> bool:
@@ -72,3 +77,13 @@ class Captured:
                 written = written[:end]
             found.append(written)
         return found
+
+
+def _size(most_bytes: int) -> int:
+    """Whole pieces: what is written beyond that many bytes is there then, for is_too_much to see.
+
+    A file may be no larger than this process's limit, which the call has as well unless it has a lower one.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    largest = _LARGEST_FILE if limit == resource.RLIM_INFINITY else min(limit, _LARGEST_FILE)
+    return min((most_bytes // _LARGEST_PIECE + 1) * _LARGEST_PIECE, largest)

@@ -60,7 +60,7 @@ from .template_messages import (
     Loading,
     Making,
 )
-from .trackers import let_remove
+from .trackers import let_remove, registered_finalizers
 
 _SCHED_PARAM = Struct("i")  # struct sched_param
 _MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
@@ -154,7 +154,7 @@ class _Template:
         self._hot_pages = None if self._confines is not None else _core.HotPages()
         note = None if self._hot_pages is None else self._hot_pages.note
         plain = Around(self._take_interrupts, last=note)
-        remove = partial(let_remove, template=os.getpid())
+        remove = partial(let_remove, of_template=registered_finalizers())
         self._arounds = {
             _MAY_LEAVE: plain,
             _IN_NAMESPACE: plain._replace(finish=partial(remove, in_namespace=True)),

@@ -20,26 +20,37 @@ from .._kernel import procfs
 from .._kernel.timeouts import deadline_after, seconds_until
 from .._process.tree.walk import Walk
 
+_UTIL = "multiprocessing.util"
 _OF_MULTIPROCESSING = ("multiprocessing.resource_tracker",)
 _OF_LOKY = ("loky.backend.resource_tracker", "joblib.externals.loky.backend.resource_tracker")
 _FINALIZERS_SECONDS = 1.0
 _OTHERS_SECONDS = 1.0
 _REMOVAL_SECONDS = 2.0
+# A call that has used up its threads, descriptors or memory has an outcome all the same.
+_NO_ROOM = (OSError, RuntimeError, MemoryError)
 
 
-def let_remove(*, template: int, in_namespace: bool) -> None:
+def registered_finalizers() -> frozenset[Any]:
+    """Those of the template, of which its calls run none.
+
+    multiprocessing tells them by the pid, which may be 2 in a container, as in each call's namespace.
+    """
+    return frozenset(getattr(sys.modules.get(_UTIL), "_finalizer_registry", ()))
+
+
+def let_remove(*, of_template: frozenset[Any], in_namespace: bool) -> None:
     """Run the finalizers; where loky has a tracker, end all that this process has started, that one last.
 
-    template: the pid of the process that this is a clone of, as that sees it. in_namespace: whether this
+    of_template: the registered_finalizers() of what this process is a clone of. in_namespace: whether this
     one is alone in its pid namespace with what it has started.
     """
     trackers = _own_trackers(_OF_LOKY)
     if not trackers and not _own_trackers(_OF_MULTIPROCESSING):
         return
-    if os.getpid() != template:  # else what the template has registered would count as this one's
-        _finalize()
+    with suppress(*_NO_ROOM):
+        _finalize(of_template)
     if trackers:
-        with suppress(OSError, RuntimeError):  # then they see no end, and are not waited for long
+        with suppress(*_NO_ROOM):  # then they see no end, and are not waited for long
             _end_others({tracker._pid for tracker in trackers}, in_namespace=in_namespace)
         _await_removal(trackers)
 
@@ -64,10 +75,12 @@ def _is_child(pid: int | None) -> bool:
     return True
 
 
-def _finalize() -> None:
+def _finalize(of_template: Iterable[Any]) -> None:
     """As multiprocessing does at the end of a process. In a thread: functions of others may not return."""
-    util = sys.modules.get("multiprocessing.util")
+    util: Any = sys.modules.get(_UTIL)
     if util is not None:
+        for key in of_template:
+            util._finalizer_registry.pop(key, None)
         thread = threading.Thread(target=_run, args=(util,), daemon=True)
         thread.start()
         thread.join(_FINALIZERS_SECONDS)
@@ -93,7 +106,7 @@ def _end_others(trackers: set[int], *, in_namespace: bool) -> None:
 def _await_removal(trackers: Iterable[Any]) -> None:
     deadline = deadline_after(_REMOVAL_SECONDS)
     for tracker in trackers:
-        with suppress(OSError):
+        with suppress(*_NO_ROOM):
             os.close(tracker._fd)
             _await_end(tracker._pid, seconds_until(deadline))
         tracker._fd = tracker._pid = None

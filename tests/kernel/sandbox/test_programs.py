@@ -100,6 +100,17 @@ def test_without_the_system_there_is_no_program() -> None:
     assert "read=['/usr'] shows it" in str(error.value)
 
 
+def test_a_link_beside_its_program_which_is_not_shown(outside: Path) -> None:
+    """What shows both is named once."""
+    programs = outside / "bin"
+    programs.mkdir()
+    (programs / "program").symlink_to("real")
+    (programs / "real").touch(0o755)
+    with pytest.raises(FileNotFoundError, match="the sandbox does not see") as error:
+        ramet.run([programs / "program"], sandbox=Sandbox())
+    assert f"read=[{str(outside)!r}] shows it" in str(error.value)
+
+
 def test_a_program_whose_loader_is_not_shown() -> None:
     """What it needs is named, and with it the program runs."""
     with pytest.raises(
@@ -233,6 +244,21 @@ def test_what_is_hidden_above_what_is_shown(outside: Path) -> None:
     (outside / "in").mkdir()
     sandbox = Sandbox(read=[outside / "in"], hidden=[outside])
     assert told(f"ls {outside}", sandbox) == ""
+
+
+def test_what_is_hidden_above_what_is_shown_in_tmp() -> None:
+    """The own /tmp of the child takes nothing of it from the caller's, and makes no way to it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        hidden = Path(name) / "hidden"
+        (hidden / "in").mkdir(parents=True)
+        (hidden / "file").touch()
+        (hidden / "link").symlink_to("/usr/lib")
+        (Path(name) / "beside").touch()
+        named = [hidden / "in", hidden / "file", hidden / "link", Path(name) / "beside"]
+        assert told(f"ls {name} {hidden}", Sandbox(read=named, hidden=[hidden])).split() == [
+            *(f"{name}:", "beside", "hidden"),
+            f"{hidden}:",
+        ]
 
 
 def test_what_is_hidden_by_a_command() -> None:

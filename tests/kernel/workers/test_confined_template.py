@@ -5,10 +5,12 @@ import ctypes
 import errno
 import gc
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +31,7 @@ from ramet._sandbox.planning.machine import this_machine
 from ramet._sandbox.planning.plan import Plan
 from ramet._sandbox.planning.row import Row
 from ramet._workers import called_child
+from ramet._workers.captured import Captured
 
 from ...constants import PATIENT_SECONDS, SYSTEM_CALLS
 from ...looking import python_below_tmp, state_of
@@ -489,6 +492,16 @@ def test_modules_are_imported_late(confined: ramet.Template) -> None:
         return colorsys.__name__
 
     assert run(confined, late) == "colorsys"
+
+
+def test_directories_of_sys_path_in_dev(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox has a /dev of its own: they are not shown, and nobody has named them."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as path:
+        Path(path, "module_in_memory.py").write_text("value = 1\n")
+        monkeypatch.syspath_prepend(path)
+        with ramet.Template(["module_in_memory"], sandbox=Sandbox()) as template:
+            assert run(template, os.listdir, "/dev/shm") == []
+            assert run(template, os.path.exists, path) is False
 
 
 # ---- amounts
@@ -1038,6 +1051,30 @@ def test_what_a_call_may_write_is_of_both_together() -> None:
         died = executor.submit(both, _MOST - 10, 11).exception(PATIENT_SECONDS)
         assert isinstance(died, ramet.ChildDied)
         assert died.status.reason == "output"
+
+
+@pytest.mark.parametrize("most", [1, _MOST, 1 << 21, 1 << 26])
+def test_a_file_for_output_ends_where_a_piece_of_a_write_does(most: int) -> None:
+    """A piece is written or not: one of two megabytes that did not fit, on Linux 7.2, was not seen."""
+    captured = Captured(most)
+    sizes = {os.fstat(one).st_size for one in captured.descriptors}
+    captured.close()
+    assert {size % (2 << 20) for size in sizes} == {0}
+    assert min(sizes) > most
+
+
+@pytest.mark.parametrize(("limit", "output"), [(1 << 16, "64M"), (None, (1 << 63) - 1)])
+def test_what_a_call_may_write_is_more_than_a_file_may_have(limit: Any, output: Any) -> None:
+    """Then it writes as much as that: by the limit of the caller, or of the kernel."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with ramet.Executor(1, sandbox=Sandbox(output=output), capture_output=True) as executor:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if limit is None else limit, hard))
+        try:
+            future = executor.submit(_write, _MOST)
+            assert future.exception(PATIENT_SECONDS) is None
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert future.stdout == "x" * _MOST
 
 
 def test_an_executor_with_reuse_and_an_initializer() -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing import resource_tracker
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ramet import ChildDied, Executor
+from ramet import ChildDied, Executor, clone
 from ramet._workers import trackers
 
 from ...constants import PATIENT_SECONDS
@@ -200,6 +201,37 @@ def test_finalizers_hold_no_result_up(fn: Callable[[], int], expected: int) -> N
     """They are functions of others, which may fail, or hang before the others are called."""
     with Executor(1) as executor:
         assert executor.submit(fn).result(PATIENT_SECONDS) == expected
+
+
+def _run_beside_those_of_a_template() -> list[str]:
+    """This process has the number of its template, and is it."""
+    from multiprocessing.util import Finalize
+
+    found: list[str] = []
+    Finalize(None, found.append, ("the template's",), exitpriority=1)
+    of_template = trackers.registered_finalizers()
+    Finalize(None, found.append, ("the call's",), exitpriority=1)
+    trackers._finalize(of_template)
+    return found
+
+
+def test_finalizers_of_a_template_with_the_same_number() -> None:
+    """In a container both may be 2: those of the call are run alone."""
+    with clone(_run_beside_those_of_a_template) as child:
+        assert child.result(PATIENT_SECONDS) == ["the call's"]
+
+
+def _has_no_room_for_threads() -> int:
+    _pool("spawn")
+    threading.stack_size(1 << 47)  # more than an address space has
+    return 10
+
+
+@pytest.mark.usefixtures("may_leave")
+def test_without_room_for_a_thread() -> None:
+    """No finalizer runs then, and the call has its outcome."""
+    with Executor(1) as executor:
+        assert executor.submit(_has_no_room_for_threads).result(PATIENT_SECONDS) == 10
 
 
 def test_a_tracker_of_another_process_is_not_waited_for() -> None:

@@ -1,6 +1,7 @@
 import errno
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,20 @@ def test_a_path_of_another_kind(rows: Any, tmp_path: Path) -> None:
     assert row.shortfall.endswith("which is a named pipe")
     (row,) = rows(described(syscalls=tmp_path))
     assert row.shortfall.startswith("expected a file, got ")
+
+
+@pytest.mark.parametrize("wish", ["read", "write"])
+def test_a_path_below_dev(rows: Any, wish: str) -> None:
+    """With mounts it would be covered; without them it is the caller's."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as path:
+        (row,) = rows(described(**{wish: [path]}))
+        assert (row.wish, row.path, row.mistaken) == (wish, path, True)
+        assert row.shortfall.startswith(f"{path!r} is in /dev, of which the sandbox has its own")
+        (link := Path(path) / "link").symlink_to(path)
+        (row,) = rows(described(**{wish: [link]}))
+        assert row.path == str(link)
+        assert rows(described(hidden=[path])) == []
+        assert rows(described(**{wish: [path]}), mounts=Answer(errno.EPERM, "mount")) == []
 
 
 def test_symbolic_links(rows: Any, tmp_path: Path) -> None:

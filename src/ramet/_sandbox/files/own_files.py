@@ -76,7 +76,8 @@ def add_layer(steps: Steps, parts: "Iterable[Part]", directory: str) -> None:
 
 def _add_tmp(steps: Steps, view: View, data: bytes) -> None:
     below = list(_below_tmp(view))
-    links = [(path, target) for path, target in view.links if is_below(path, "/tmp")]
+    hidden = [one.path for one in view.hidden]
+    links = [(path, to) for path, to in view.links if _is_of_tmp(path, but_below=hidden)]
     if not below and not links:
         add_mount(steps, b"tmpfs", b"/tmp", _FLAGS, data)
         return
@@ -97,11 +98,16 @@ def _add_tmp(steps: Steps, view: View, data: bytes) -> None:
 
 
 def _below_tmp(view: View) -> Iterator[Shown]:
-    """What is shown there, but for what comes with another."""
+    """What is shown there, but for what comes with another, or is covered by what is hidden."""
+    hidden = [one.path for one in view.hidden]
     for one in view.shown:
-        above = (other.path for other in view.shown if other.is_directory and other != one)
-        if is_below(one.path, "/tmp") and not any(is_below(one.path, path) for path in above):
+        above = [other.path for other in view.shown if other.is_directory and other != one]
+        if _is_of_tmp(one.path, but_below=above + hidden):
             yield one
+
+
+def _is_of_tmp(path: str, *, but_below: Iterable[str]) -> bool:
+    return is_below(path, "/tmp") and not any(is_below(path, other) for other in but_below)
 
 
 def _add_place(steps: Steps, one: Shown) -> None:

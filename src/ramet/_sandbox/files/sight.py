@@ -66,10 +66,10 @@ class Sight(NamedTuple):
         covering = next(hidden, None)
         if covering is not None:
             return f"the sandbox does not see {path!r}{leads}: hidden=[{covering!r}] covers it"
-        wanted = [_to_show(one) for one in dict.fromkeys((named, real)) if not self._shows(one)]
+        wanted = dict.fromkeys(_to_show(one) for one in (named, real) if not self._shows(one))
         if not wanted:
             return f"the sandbox hides {path!r}{leads}"
-        return f"the sandbox does not see {path!r}{leads}: read={wanted!r} shows it"
+        return f"the sandbox does not see {path!r}{leads}: read={[*wanted]!r} shows it"
 
     def _shows(self, path: str) -> bool:
         """Whether there is something at the path itself, be it a link."""

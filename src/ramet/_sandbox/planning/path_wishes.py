@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..._kernel.names import nearest
 from ..description import SYSCALLS, Sandbox, is_below
-from ..own_places import DEVICES
+from ..own_places import DEVICES, OWN_DIRECTORY
 from ..ways import way_of, why_unsafe, written_directories
 from . import remedies
 from .machine import Machine
@@ -46,7 +46,7 @@ _OF_DEVICE = (
 )
 
 
-_OWN_DEVICES = frozenset(f"/dev/{name}" for name in DEVICES)
+_OWN_DEVICES = frozenset(f"{OWN_DIRECTORY}/{name}" for name in DEVICES)
 
 _MOST_NAMES = 1000  # that are compared with a mistaken one
 
@@ -75,7 +75,7 @@ def path_rows(sandbox: Sandbox, machine: Machine, user: OwnUser) -> list[Row]:
         if row is None and wish == "syscalls" and not sandbox.overlay:
             row = _writable_filter(path, written)
         if row is None and wish in ("read", "write"):
-            row = _unfit(wish, path, sandbox, machine, user)
+            row = _covered(wish, path, user) or _unfit(wish, path, sandbox, machine, user)
         if row is not None:
             rows.append(row)
     return rows
@@ -143,6 +143,15 @@ def _mistake(wish: str, path: str) -> _Problem:
     shortfall = f"expected {expected}, got {path!r}, which is {_kind(mode)}"
     remedy = _OF_DEVICE if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "name another path"
     return _row(wish, path, shortfall, remedy, errno.EINVAL)
+
+
+def _covered(wish: str, path: str, user: OwnUser) -> _Problem:
+    """What nobody would see, as the sandbox has another directory there."""
+    real = os.path.realpath(path)
+    if not user.mounted or not is_below(real, OWN_DIRECTORY) or real in _OWN_DEVICES:
+        return None
+    shortfall = f"{path!r} is in /dev, of which the sandbox has its own, with its own /dev/shm"
+    return _row(wish, path, shortfall, "name what is elsewhere, or leave it out", errno.EINVAL)
 
 
 def _kind(mode: int) -> str:
