@@ -7,12 +7,14 @@ folders of large arrays, when it sees the end of all others.
 A SharedMemory that was not unlinked stays: its name may be the result of the call.
 """
 
+import gc
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from types import FunctionType
 from typing import Any
 
 from .._core import wait_readable
@@ -23,6 +25,7 @@ from .._process.tree.walk import Walk
 _UTIL = "multiprocessing.util"
 _OF_MULTIPROCESSING = ("multiprocessing.resource_tracker",)
 _OF_LOKY = ("loky.backend.resource_tracker", "joblib.externals.loky.backend.resource_tracker")
+_JOBLIB = "joblib._memmapping_reducer"
 _FINALIZERS_SECONDS = 1.0
 _OTHERS_SECONDS = 1.0
 _REMOVAL_SECONDS = 2.0
@@ -52,6 +55,7 @@ def let_remove(*, of_template: frozenset[Any], in_namespace: bool) -> None:
     if trackers:
         with suppress(*_NO_ROOM):  # then they see no end, and are not waited for long
             _end_others({tracker._pid for tracker in trackers}, in_namespace=in_namespace)
+        _remove_folders()
         _await_removal(trackers)
 
 
@@ -101,6 +105,21 @@ def _end_others(trackers: set[int], *, in_namespace: bool) -> None:
         return [pid for pid in procfs.children(os.getpid()) if pid not in trackers]
 
     Walk(others).end(deadline_after(_OTHERS_SECONDS))
+
+
+def _remove_folders() -> None:
+    """As joblib does at an interpreter's exit. Of those that are left the tracker says that they leak.
+
+    What it has registered for that is known to the collector alone: atexit names none of its functions.
+    Those of the template are frozen, and not among them.
+    """
+    if _JOBLIB not in sys.modules:
+        return
+    made = [one for one in gc.get_objects() if isinstance(one, FunctionType)]
+    for function in made:
+        if function.__module__ == _JOBLIB and function.__name__ == "_cleanup":
+            with suppress(Exception):
+                function()
 
 
 def _await_removal(trackers: Iterable[Any]) -> None:

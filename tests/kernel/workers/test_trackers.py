@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import ramet
 from ramet import ChildDied, Executor, clone
 from ramet._workers import trackers
 
@@ -109,6 +110,39 @@ def test_nor_does_the_last_of_several() -> None:
     with Executor(1, preload=PRELOAD, reuse=len(CALLS)) as executor:
         for fn, args, expected in CALLS:
             assert executor.submit(fn, *args).result(PATIENT_SECONDS) == expected
+
+
+def _two_loky_pools() -> list[float]:
+    """Of two sizes: the second one takes the first one's place."""
+    from joblib import Parallel, delayed
+
+    first = _loky_with_arrays()
+    Parallel(n_jobs=3)(delayed(abs)(-n) for n in range(3))
+    return first
+
+
+@pytest.mark.parametrize("fn", [_loky, _loky_with_arrays, _two_loky_pools, _queue])
+def test_nothing_is_said_of_it(fn: Callable[[], Any]) -> None:
+    """As at the end of an interpreter: what is removed has not leaked."""
+    with Executor(1, preload=PRELOAD, capture_output=True) as executor:
+        future = executor.submit(fn)
+        future.result(PATIENT_SECONDS)
+        assert (future.stdout, future.stderr) == ("", "")
+
+
+def test_folders_of_the_template_stay(tmp_path: Path) -> None:
+    """Which others may need that are cloned from it."""
+
+    def registers() -> None:
+        from joblib._memmapping_reducer import TemporaryResourcesManager
+
+        kept.append(TemporaryResourcesManager(str(tmp_path)))
+        (name,) = kept[-1]._cached_temp_folders.values()
+        Path(name).mkdir()
+
+    with ramet.Template(PRELOAD, setup=registers) as template, Executor(1, template) as executor:
+        assert executor.submit(_loky).result(PATIENT_SECONDS) == [0, 1, 2, 3]
+        assert len(list(tmp_path.glob("joblib_memmapping_folder_*"))) == 1
 
 
 def _raises() -> None:
