@@ -34,6 +34,8 @@ from .worker import Call, Rules, Worker, expire
 _log = logging.getLogger("ramet.executor")
 # How long a process may take to end that has closed its channel.
 _END_SECONDS = 2.0
+# How long one may take to remove what its calls have left: trackers.py takes a second less.
+_FINISH_SECONDS = 4.0
 # epoll_wait(2) counts milliseconds in a C int; who wakes up before a deadline waits again.
 _LONGEST_SECONDS = 86_400.0
 # Until others have ended no process can be made: of processes, memory, descriptors or namespaces.
@@ -479,7 +481,7 @@ class Pool:
                 return False
             idle, self._idle = self._idle, []
         for worker in idle:
-            self._end(worker)
+            self._let_finish(worker)
         return not self._workers
 
     def _seconds(self) -> float | None:
@@ -543,6 +545,9 @@ class Pool:
             call = worker.call
         if outcome is None:
             return
+        if call is None and outcome[0] != NOTHING:
+            self._end(worker)
+            return
         is_told = call is not None and not call.reason and outcome[0] != NOTHING
         if is_told and worker.has_written_too_much:
             worker.kill()
@@ -603,8 +608,19 @@ class Pool:
     def _await_end(self, worker: Worker) -> None:
         """It says nothing any more: it is about to end, and its exit status tells how."""
         self._forget(worker, worker.channel)
-        worker.must_end_by = time.monotonic() + _END_SECONDS
-        self._ending.append(worker)
+        self._must_end_in(_END_SECONDS, worker)
+
+    def _must_end_in(self, seconds: float, worker: Worker) -> None:
+        worker.must_end_by = time.monotonic() + seconds
+        if worker not in self._ending:
+            self._ending.append(worker)
+
+    def _let_finish(self, worker: Worker) -> None:
+        """End a process that waits for another call."""
+        if worker.finish():
+            self._must_end_in(_FINISH_SECONDS, worker)
+        else:
+            self._end(worker)
 
     def _end(self, worker: Worker) -> None:
         """Let the process end, with all that it has started; it is reaped when it has."""

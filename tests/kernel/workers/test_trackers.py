@@ -18,7 +18,7 @@ import pytest
 
 import ramet
 from ramet import ChildDied, Executor, clone
-from ramet._workers import trackers
+from ramet._workers import pool, trackers
 
 from ...constants import PATIENT_SECONDS
 from ...waiting import until
@@ -110,6 +110,27 @@ def test_nor_does_the_last_of_several() -> None:
     with Executor(1, preload=PRELOAD, reuse=len(CALLS)) as executor:
         for fn, args, expected in CALLS:
             assert executor.submit(fn, *args).result(PATIENT_SECONDS) == expected
+
+
+def test_nor_does_a_process_that_waits_for_another_call() -> None:
+    """It ends with the executor."""
+    with Executor(1, preload=PRELOAD, reuse=100, capture_output=True) as executor:
+        for fn, args, expected in CALLS:
+            future = executor.submit(fn, *args)
+            assert future.result(PATIENT_SECONDS) == expected
+    assert future.tree_ended_by
+
+
+@pytest.mark.usefixtures("may_leave")
+def test_one_that_waits_and_does_not_end_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is killed."""
+    monkeypatch.setattr(pool, "_FINISH_SECONDS", 0.1)
+    with Executor(1, reuse=100) as executor:
+        future = executor.submit(_queue)
+        assert future.result(PATIENT_SECONDS) == 3
+        until(lambda: executor._pool._idle)
+        executor._pool._idle[0].child.send_signal(signal.SIGSTOP)
+    assert future.tree_ended_by
 
 
 def _two_loky_pools() -> list[float]:
