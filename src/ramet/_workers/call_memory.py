@@ -1,14 +1,13 @@
-"""The memory that a call may have: its budget, and the thread that watches where no cgroup limits it."""
+"""The memory that a call may have: its budget, and a look at it where no cgroup limits it."""
 
-import errno
 import threading
-import weakref
 from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .._core import Held
 from .._limits.byte_counts import parsed_memory
+from .watching import kill_tree, watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,10 +16,7 @@ if TYPE_CHECKING:
     from .._limits.resident_watch import ResidentWatch
     from .called_child import CalledChild
 
-_WATCH_SECONDS = 0.01
-_MOST_IDLE_LOOKS = 10  # before the thread ends: the next call may be about to begin
 _MOST_SIZES = 8
-_TREE_SECONDS = 1.0
 
 
 class CallMemory:
@@ -53,12 +49,12 @@ class CallMemory:
         with suppress(ProcessLookupError):  # it has ended
             self._watch = self._budget.watch(pid, template, root=init or None)
         if self._watch is not None:
-            _watcher.have_thread()  # while the call can still begin later
+            watcher.have_thread()  # while the call can still begin later
 
     def begin(self, child: "CalledChild[Any]") -> None:
         """The call has begun in that child."""
         if self._watch is not None:
-            _watcher.add(self, child)
+            watcher.add(self, child)
 
     def look(self, child: "CalledChild[Any]") -> bool:
         """Kill the call if it has too much. Returns whether it need not be looked at any more."""
@@ -67,7 +63,7 @@ class CallMemory:
             return True
         if watch.excess() + self.bytes_beside() > self.bytes:
             self._has_exceeded = True
-            _kill_tree(child)
+            kill_tree(child)
             return True
         return False
 
@@ -92,14 +88,6 @@ class CallMemory:
 
 def _nothing() -> int:
     return 0
-
-
-def _kill_tree(child: "CalledChild[Any]") -> None:
-    """A grandchild may be what exceeds the limit."""
-    if not child.has_namespace:
-        with suppress(OSError, RuntimeError):  # also where no descriptor is free to find it by
-            child.kill_tree(_TREE_SECONDS)
-    child.kill_all()
 
 
 class CallMemories:
@@ -128,62 +116,3 @@ class CallMemories:
             take()
             while self._of_size:
                 self._of_size.popitem()[1].close()
-
-
-class _Watcher:
-    """The thread that looks at all children that no cgroup limits; there is none while there are none."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._watched: list[tuple[CallMemory, weakref.ref[CalledChild[Any]]]] = []
-        self._thread: threading.Thread | None = None
-        self._nothing_to_do = threading.Event()
-        self._idle_looks = 0
-
-    def add(self, memory: CallMemory, child: "CalledChild[Any]") -> None:
-        with Held(self._lock) as take:
-            take()
-            self._watched.append((memory, weakref.ref(child)))
-            self._start()
-
-    def have_thread(self) -> None:
-        """For a child that is added soon. BlockingIOError: no thread can be made."""
-        with Held(self._lock) as take:
-            take()
-            self._idle_looks = 0
-            self._start()
-
-    def _start(self) -> None:
-        if self._thread is not None and self._thread.is_alive():
-            return
-        made = threading.Thread(target=self._run, name="ramet-memory", daemon=True)
-        try:
-            made.start()
-        except RuntimeError as error:
-            why = f"no thread can be made that keeps memory=: {error}"
-            raise BlockingIOError(errno.EAGAIN, why) from None
-        self._thread = made
-
-    def _run(self) -> None:
-        while True:
-            self._nothing_to_do.wait(_WATCH_SECONDS)
-            with Held(self._lock) as take:
-                take()
-                self._watched = [one for one in self._watched if not _is_done(*one)]
-                self._idle_looks = 0 if self._watched else self._idle_looks + 1
-                if self._idle_looks > _MOST_IDLE_LOOKS:
-                    self._thread = None
-                    return
-
-
-def _is_done(memory: CallMemory, reference: "weakref.ref[CalledChild[Any]]") -> bool:
-    child = reference()
-    if child is None:
-        return True
-    try:
-        return memory.look(child)
-    except PermissionError:  # it has become another user's, which no signal of this one's reaches
-        return True
-
-
-_watcher = _Watcher()

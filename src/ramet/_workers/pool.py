@@ -92,6 +92,7 @@ class Pool:
         self._done = self._failed = self._submitted = 0
         self._thread: threading.Thread | None = None
         self._beside: threading.Thread | None = None  # which begins calls for that one
+        self._beside_lacked_room = False
         self._is_closing = False
         self._cancels = False  # what is pending
         self._has_lacked_room = False
@@ -286,6 +287,8 @@ class Pool:
     def _put_back(self, call: Call) -> bool:
         """It waits for the end of a process. Returns whether another call may begin."""
         is_own_thread = threading.current_thread() is self._thread
+        if threading.current_thread() is self._beside:
+            self._beside_lacked_room = True
         if is_own_thread and not (self._has_lacked_room or self._cancels):
             self._has_lacked_room = True
             _log.warning("calls wait until others have ended: there is no room for more processes")
@@ -328,6 +331,7 @@ class Pool:
             if self._rules.timeout is not None:
                 is_first = self._deadlines.add(time.monotonic() + self._rules.timeout, call)
         if is_new:
+            self._beside_lacked_room = False
             self._wait_for(worker)
         number, last = self._signal
         if attempt <= last:
@@ -417,10 +421,13 @@ class Pool:
         self._begin_all()
 
     def _begin_all(self) -> None:
-        """Begin what there is room for. Nothing else waits for a template that has to start."""
+        """Begin what there is room for. Nothing else waits for a template that has to start.
+
+        Where there was no room for that, this thread tries it: it knows when there may be some again.
+        """
         while self._pending and self._active < self._rules.most and self._beside is None:
-            is_quick = self._template.is_there() or not self._begins_beside()
-            if not (is_quick and self._begin_next()):
+            is_quick = self._template.is_there() or self._beside_lacked_room
+            if not ((is_quick or not self._begins_beside()) and self._begin_next()):
                 return
 
     def _begins_beside(self) -> bool:

@@ -26,6 +26,7 @@ from .messages import send
 from .pickling import pickled_call
 from .serving import CALL, NOT_LAST
 from .template import Template
+from .watching import watcher
 
 _log = logging.getLogger("ramet.executor")
 _STACK_SECONDS = 0.2
@@ -175,6 +176,8 @@ class Worker:
             return cls(template.begin(AS_IT_IS, fn, call))
         files, captured = _NO_DESCRIPTOR, _captured(rules)
         try:
+            if captured is not None and captured.most_bytes is not None:
+                watcher.have_thread()  # while the call can still begin later
             request = template.request(memory=rules.memory, options=rules.options or {})
             if rules.timeout is not None:
                 files = stack_file()
@@ -192,7 +195,8 @@ class Worker:
             if files >= 0:
                 os.close(files)
             raise
-        worker._stack_file, worker._captured = files, captured
+        worker._stack_file = files
+        worker._capture(captured)
         return worker
 
     def send(self, call: tuple[Any, ...], rules: Rules) -> bool:
@@ -221,10 +225,17 @@ class Worker:
             if self._is_deaf or isinstance(error, _GONE):
                 return False
             raise
-        self._captured = captured
+        self._capture(captured)
         if captured is not None:
             self.child.count_beside(captured.memory)
         return True
+
+    def _capture(self, captured: Captured | None) -> None:
+        """The call has begun that writes there."""
+        self._captured = captured
+        if captured is not None and captured.most_bytes is not None:
+            with suppress(BlockingIOError):  # then it is looked at when the call is over
+                watcher.add(captured, self.child)
 
     def finish(self) -> bool:
         """Let it run a last call, of nothing. Returns whether it was there to take it.

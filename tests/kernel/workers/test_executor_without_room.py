@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import ramet
+from ramet._workers.pool import Pool
 from ramet._workers.template import Template
 from ramet._workers.worker import Worker
 
@@ -228,6 +229,67 @@ def test_another_thread_is_about_to_begin_a_call(
     room.begin = begun  # type: ignore[method-assign]
     assert executor.submit(abs, -1).result(SECONDS) == 1
     assert others[0].result(SECONDS) == 2
+
+
+def _without_template(executor: ramet.Executor) -> None:
+    """Who begins a call has to start it again."""
+    template = executor._pool._template
+    os.kill(template.pid, signal.SIGKILL)
+    until(lambda: not template.is_there())
+
+
+def _pass_often(executor: ramet.Executor) -> None:
+    """Of the executor's thread, each time one that could begin calls."""
+    for _ in range(20):
+        passed = threading.Event()
+        executor._pool._order(passed.set)
+        assert passed.wait(SECONDS)
+        until(lambda: executor._pool._beside is None)
+
+
+@pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")
+def test_no_room_for_a_template_that_starts_again(
+    executor: ramet.Executor,
+    room: Room,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread beside the executor's tries it once, and not again and again."""
+    starts: list[bool] = []
+
+    def begins_beside(pool: Pool) -> bool:
+        starts.append(begins(pool))
+        return starts[-1]
+
+    begins = Pool._begins_beside
+    monkeypatch.setattr(Pool, "_begins_beside", begins_beside)
+    room.size = 1
+    running = executor.submit(signal.pause)
+    until(lambda: len(executor._pool._workers) > 0)
+    with caplog.at_level(logging.WARNING, "ramet.executor"):
+        _without_template(executor)
+        waiting = executor.submit(abs, -1)
+        until(lambda: room.refused > 0)
+        _pass_often(executor)
+    assert starts == [True]
+    assert caplog.messages == [WAIT]
+    assert running.cancel()
+    assert waiting.result(SECONDS) == 1
+
+
+@pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")
+def test_no_room_for_a_template_where_nothing_runs(executor: ramet.Executor, room: Room) -> None:
+    """The error is the call's, and what there is room for later does not wait."""
+    assert executor.submit(abs, -1).result(SECONDS) == 1
+    until(lambda: not executor._pool._workers)
+    room.size = 0
+    _without_template(executor)
+    with pytest.raises(ramet.CloneError):
+        executor.submit(abs, -2).result(SECONDS)
+    room.size = 8
+    running = [executor.submit(signal.pause) for _ in range(2)]
+    assert executor.submit(abs, -3).result(SECONDS) == 3
+    assert all(one.cancel() for one in running)
 
 
 def test_a_refused_attempt_is_forgotten() -> None:
