@@ -47,7 +47,7 @@ def _entries() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def no_psutil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loky's processes ask it for the memory of their pid, which is another's in the /proc of this process."""
+    """The processes of loky ask it by their pid, which is another's in the /proc of this process."""
     (tmp_path / "psutil.py").write_text("raise ImportError('a test has hidden it')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
