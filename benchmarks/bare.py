@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 
-from ramet._workers import template_process  # noqa: F401 - what a template has loaded
+from ramet._workers.in_template import template_process  # noqa: F401 - what a template has loaded
 
 from . import called  # noqa: F401 - and what was preloaded
 

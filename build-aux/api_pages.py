@@ -53,7 +53,7 @@ CHAPTERS = (
         "workers",
         "Templates and executors",
         "A process that has loaded what calls need, and the calls that run in its clones.",
-        ("ramet:Template Executor", "ramet._workers.call_future:CallFuture"),
+        ("ramet:Template Executor", "ramet._workers.executor.call_future:CallFuture"),
     ),
     Chapter(
         "sandbox",

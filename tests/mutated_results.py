@@ -21,8 +21,8 @@ from typing import Any
 
 from ramet._process import data_codec, result_layout
 from ramet._process.result_channel import ResultChannel
-from ramet._workers.messages import Channel, receive
-from ramet._workers.outcome import Reader
+from ramet._workers.crossing.messages import Channel, receive
+from ramet._workers.crossing.outcome import Reader
 from ramet.errors import ResultError, SpawnError
 
 ROOM = 1 << 13  # bytes of shared memory

@@ -1,5 +1,5 @@
 /*
- * ramet._core.Channel: messages over a stream socket that this object owns. src/ramet/_workers/messages.py says what a
+ * ramet._core.Channel: messages over a stream socket that this object owns. src/ramet/_workers/crossing/messages.py says what a
  * message is, and has what is less common: parts in a memfd.
  */
 #define _GNU_SOURCE

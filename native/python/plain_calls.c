@@ -10,7 +10,7 @@
 
 #include "epoch.h"
 
-/* The numbers are src/ramet/_workers/serving.py's, which reads them. */
+/* The numbers are src/ramet/_workers/in_call/serving.py's, which reads them. */
 enum served { ENDED, ANOTHER, RETURNED, RAISED, ALONE };
 
 #define NOT_LAST '+' /* a plan that says no more than that another call follows: call_request.py */

@@ -468,7 +468,7 @@ static PyMethodDef link_methods[] = {
 
 PyTypeObject PlainLink_Type = {
     CORE_TYPE("PlainLink", LinkObject, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC),
-    .tp_doc = "What a template's link needs for plain calls on spares; the base of ramet._workers.link.Link.",
+    .tp_doc = "What a template's link needs for plain calls on spares; the base of ramet._workers.template.link.Link.",
     .tp_new = link_new,
     .tp_dealloc = (destructor)link_dealloc,
     .tp_traverse = (traverseproc)link_traverse,

@@ -57,7 +57,7 @@ if sys.platform == "linux":
     _caller_readers.append(_read_caller)
 
     def _clone_confined(*asked: object) -> object:
-        from ._workers.confined_clone import clone_confined
+        from ._workers.template.confined_clone import clone_confined
 
         return clone_confined(*asked)  # type: ignore[arg-type] # as clone() gives them
 
@@ -71,8 +71,8 @@ if sys.platform == "linux":
         from ._function.recovery import recovery_status
         from ._preflight.on_running_kernel import explain, predict
         from ._sandbox.description import Sandbox
-        from ._workers.executor import Executor
-        from ._workers.template import Template
+        from ._workers.executor.executor import Executor
+        from ._workers.template.template import Template
         from .observe.relation import Relation, relation
 elif TYPE_CHECKING:
     from . import law as law
@@ -98,9 +98,9 @@ __version__ = "0.1.0"
 # Imported at first use, since they take long; aio needs anyio, an extra.
 _AT_FIRST_USE = {
     "Relation": ".observe",
-    "Executor": "._workers.executor",
+    "Executor": "._workers.executor.executor",
     "Sandbox": "._sandbox.description",
-    "Template": "._workers.template",
+    "Template": "._workers.template.template",
     "aio": ".aio",
     "explain": "._preflight.on_running_kernel" if sys.platform == "linux" else ".law",
     "law": ".law",

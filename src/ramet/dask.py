@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from ._process.awaiting import in_new_thread
-from ._workers.executor import Executor
+from ._workers.executor.executor import Executor
 
 __all__ = ["ExecutorPlugin"]
 

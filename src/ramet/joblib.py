@@ -20,8 +20,8 @@ except ModuleNotFoundError as error:
         "ramet.joblib needs joblib and cloudpickle: pip install 'ramet[joblib]'", name=error.name
     ) from None
 
-from ._workers.executor import Executor
-from ._workers.needed_modules import modules_of
+from ._workers.executor.executor import Executor
+from ._workers.executor.needed_modules import modules_of
 from .errors import TemplateError
 
 __all__ = ["RametBackend"]

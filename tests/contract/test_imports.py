@@ -8,7 +8,7 @@ import ramet
 
 ROOT = Path(ramet.__file__).parent
 TABLE = [line.split() for line in Path(__file__).with_name("rooms.txt").read_text().splitlines()]
-OF_SANDBOX = Path(__file__).with_name("rooms_of_sandbox.txt").read_text().splitlines()
+OF_ROOMS = {"_sandbox": "rooms_of_sandbox.txt", "_workers": "rooms_of_workers.txt"}
 # What flags and law may import, which run in a browser: no system call, no file, no clock.
 PURE = {"collections", "contextlib", "dataclasses", "difflib", "enum", "errno", "functools", "html"}
 PURE |= {"importlib", "itertools", "operator", "re", "textwrap", "types", "typing"}
@@ -40,20 +40,22 @@ def test_a_room_imports_what_the_table_says(place: int) -> None:
     assert not {*allowed} & {row[0] for row in TABLE[place:]}
 
 
-def test_the_folders_of_a_large_room_have_an_order() -> None:
-    """Each module and folder of _sandbox imports what its line names, which stands above it.
+@pytest.mark.parametrize(("room", "table"), OF_ROOMS.items())
+def test_the_folders_of_a_large_room_have_an_order(room: str, table: str) -> None:
+    """Each module and folder of it imports what its line names, which stands above it.
 
-    Of what is imported when the room is loaded: the description, which is its face, calls the rest later.
+    Of what is imported when the room is loaded: the description of a sandbox, which is the face of its
+    room, calls the rest later.
     """
     above: list[str] = []
-    for line in OF_SANDBOX:
+    for line in Path(__file__).with_name(table).read_text().splitlines():
         name, *allowed = line.split()
-        files = [*ROOT.glob(f"_sandbox/{name}/*.py"), *ROOT.glob(f"_sandbox/{name}.py")]
+        files = [*ROOT.glob(f"{room}/{name}/*.py"), *ROOT.glob(f"{room}/{name}.py")]
         found = {inner for file in files for inner in imported_at_once(file)} - {name}
         assert found == {*allowed} - {"nothing"}, name
         assert found <= {*above}, name
         above.append(name)
-    assert sorted(above) == sorted({*modules_in("_sandbox")} - {"__init__", "__pycache__"})
+    assert sorted(above) == sorted({*modules_in(room)} - {"__init__", "__pycache__"})
 
 
 def imported_at_once(file: Path) -> set[str]:

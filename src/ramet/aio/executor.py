@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 from anyio import Event
 
 from .._process import awaiting
-from .._workers.abandoned_start import AbandonableStart
-from .._workers.call_future import CallFuture
-from .._workers.executor import Executor as BlockingExecutor
+from .._workers.executor.call_future import CallFuture
+from .._workers.executor.executor import Executor as BlockingExecutor
+from .._workers.template.abandoned_start import AbandonableStart
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal, Self, Unpack
 
 from .._core import Held
 from .._setup.options import Options
-from .._workers.call_request import CallRequest
-from .._workers.messages import Channel
-from .._workers.template import Template
+from .._workers.crossing.messages import Channel
+from .._workers.template.call_request import CallRequest
+from .._workers.template.template import Template
 from .clone_process import process_class
 from .crossing import Crossing
 from .in_process import run

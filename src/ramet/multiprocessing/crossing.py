@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from .._process.result_layout import in_words
-from .._workers.by_value import by_value_pickler
+from .._workers.crossing.by_value import by_value_pickler
 from .clone_process import CloneProcess, like_its_contexts
 from .main_program import HOW_TO_RUN_IT
 from .private_parts import contexts, reduction

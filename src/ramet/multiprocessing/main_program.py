@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, Literal, TypeAlias
 
-from .._workers.by_value import NAMED_ALONE
+from .._workers.crossing.by_value import NAMED_ALONE
 
 Way: TypeAlias = Literal["once", "each", "never"]
 WAYS: tuple[Way, ...] = ("once", "each", "never")

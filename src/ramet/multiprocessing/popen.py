@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from .._core import Held, waitid
 from .._kernel import pidfd
 from .._kernel.names import WALL
-from .._workers.messages import receive
-from .._workers.outcome import Reader
+from .._workers.crossing.messages import receive
+from .._workers.crossing.outcome import Reader
 from ..exit_status import from_waitid
 from .in_process import received_descriptor
 from .private_parts import util

@@ -15,7 +15,7 @@ import pytest
 from joblib import Parallel, delayed, parallel_config
 
 import ramet.joblib
-from ramet._workers.needed_modules import modules_of
+from ramet._workers.executor.needed_modules import modules_of
 
 from ...conftest import LeakCheck
 from ...waiting import alarm, until

@@ -13,7 +13,7 @@ import pytest
 
 import ramet
 from ramet._kernel import procfs
-from ramet._workers import binding
+from ramet._workers.in_call import binding
 
 from ...constants import PATIENT_SECONDS
 from ...looking import state_of

@@ -15,7 +15,7 @@ import pytest
 import ramet
 from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.unreaped import unreaped
-from ramet._workers.link import Link
+from ramet._workers.template.link import Link
 
 from ...constants import WALL
 from ...waiting import until

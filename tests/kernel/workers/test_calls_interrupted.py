@@ -14,8 +14,8 @@ import ramet
 from ramet._kernel import procfs
 from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.unreaped import reap_ended
-from ramet._workers import called_child, link
-from ramet._workers import template as template_module
+from ramet._workers.template import called_child, link
+from ramet._workers.template import template as template_module
 
 from ...waiting import until
 from ..sandbox.taken_away import needs_all

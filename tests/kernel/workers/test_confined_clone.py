@@ -21,7 +21,7 @@ from ramet import Sandbox
 from ramet._sandbox import of_python
 from ramet._sandbox.amounts import amounts
 from ramet._sandbox.supervision import Supervision
-from ramet._workers import called_child, confined_clone, link
+from ramet._workers.template import called_child, confined_clone, link
 
 from ...constants import PATIENT_SECONDS
 from ...looking import state_of

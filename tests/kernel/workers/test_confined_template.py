@@ -30,7 +30,7 @@ from ramet._sandbox.of_python import OfTemplate
 from ramet._sandbox.planning.machine import this_machine
 from ramet._sandbox.planning.plan import Plan
 from ramet._sandbox.planning.row import Row
-from ramet._workers import called_child
+from ramet._workers.template import called_child
 
 from ...constants import PATIENT_SECONDS, SYSTEM_CALLS
 from ...looking import python_below_tmp, state_of

@@ -22,10 +22,10 @@ import pytest
 import ramet
 from ramet import DeadlineExceeded, Executor, Template
 from ramet._core import wait_readable
-from ramet._workers import worker
-from ramet._workers.called_child import CalledChild
-from ramet._workers.pool import Pool
-from ramet._workers.worker import Worker
+from ramet._workers.executor import worker
+from ramet._workers.executor.pool import Pool
+from ramet._workers.executor.worker import Worker
+from ramet._workers.template.called_child import CalledChild
 
 from ...constants import PATIENT_SECONDS, SECONDS, SLOWER, repeated
 from ...looking import state_of

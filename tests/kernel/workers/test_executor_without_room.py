@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 import ramet
-from ramet._workers.pool import Pool
-from ramet._workers.template import Template
-from ramet._workers.worker import Worker
+from ramet._workers.executor.pool import Pool
+from ramet._workers.executor.worker import Worker
+from ramet._workers.template.template import Template
 
 from ...constants import SECONDS
 from ...waiting import until

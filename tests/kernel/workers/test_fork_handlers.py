@@ -66,7 +66,7 @@ def threads_and_log() -> tuple[int, str]:
 
 def lists_of_handlers() -> list[list[str]]:
     """Their names, as a fork in this process has them afterwards."""
-    from ramet._workers import fork_handlers
+    from ramet._workers.in_template import fork_handlers
 
     gc.unfreeze()
     lists = fork_handlers._lists_of_handlers()
@@ -193,7 +193,7 @@ def start_a_thread() -> None:
 
 
 def has_shortened() -> bool:
-    from ramet._workers import fork_handlers
+    from ramet._workers.in_template import fork_handlers
 
     return fork_handlers._shortened is not None
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ramet
-from ramet._workers.template import TreeTemplate
+from ramet._workers.template.template import TreeTemplate
 
 from ... import seccomp
 
@@ -22,7 +22,7 @@ FORKS_OF_FIRST = 2  # of the first call's clone, and of the next
 
 def count_in_python() -> None:
     """In the template: its clones can tell how many it has made by itself."""
-    from ramet._workers import template_process
+    from ramet._workers.in_template import template_process
 
     makes = template_process._Template._make
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_met_is_known_once(root: None) -> None:
     """Where a filter hides from the core what it needs, Python meets each such request."""
 
     def hide_and_count() -> None:
-        from ramet._workers import template_process
+        from ramet._workers.in_template import template_process
 
         makes_known = template_process._Template._make_known
 

@@ -14,7 +14,7 @@ PROGRAM = """
 import os, sys, time
 import one_module
 import ramet
-from ramet._workers import source_files
+from ramet._workers.template import source_files
 
 source_files._OF_PYTHON += ({packages!r},)
 IS_LOADED = "'one_module' in __import__('sys').modules"
@@ -36,7 +36,7 @@ import sys, time
 
 number, frame = 7, sys._getframe()
 while frame is not None:
-    if frame.f_code.co_filename.endswith("_workers/loading.py"):
+    if frame.f_code.co_filename.endswith("_workers/in_template/loading.py"):
         time.sleep(1000)
     frame = frame.f_back
 """

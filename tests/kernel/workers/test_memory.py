@@ -13,7 +13,7 @@ import pytest
 from ramet import Child, ChildDied, Executor, Sandbox, Template
 from ramet._limits import memory
 from ramet._limits.memory_place import find_place
-from ramet._workers.call_memory import CallMemory
+from ramet._workers.template.call_memory import CallMemory
 
 from ...constants import SECONDS
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import ramet
-from ramet._workers import own_mappings
-from ramet._workers.own_mappings import SharedMapping
+from ramet._workers.in_template import own_mappings
+from ramet._workers.in_template.own_mappings import SharedMapping
 
 from ...constants import PATIENT_SECONDS
 from ..sandbox.taken_away import needs_all

@@ -13,8 +13,8 @@ import pytest
 
 import ramet
 from ramet._core import wait_readable
-from ramet._workers.called_child import CalledChild
-from ramet._workers.template import Template
+from ramet._workers.template.called_child import CalledChild
+from ramet._workers.template.template import Template
 
 from ...kernels import KERNEL
 from ...waiting import alarm, nothing_unreaped, until

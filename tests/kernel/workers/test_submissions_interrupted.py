@@ -18,7 +18,7 @@ import pytest
 
 import ramet
 from ramet._kernel import procfs
-from ramet._workers.call_future import CallFuture
+from ramet._workers.executor.call_future import CallFuture
 
 from ...waiting import alarm, nothing_unreaped, until
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ramet
-from ramet._workers.template import TreeTemplate
+from ramet._workers.template.template import TreeTemplate
 
 from ...constants import SECONDS
 
@@ -21,7 +21,7 @@ NOBODY = 65534
 
 def dies_before_it_tells() -> None:
     """In the template: it is killed between a clone call and its answer."""
-    from ramet._workers import template_process
+    from ramet._workers.in_template import template_process
 
     def dies(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -31,7 +31,7 @@ def dies_before_it_tells() -> None:
 
 def dies_after_the_init() -> None:
     """In the template: it is killed when the call's pid namespace is made, and no clone is in it."""
-    from ramet._workers import template_process
+    from ramet._workers.in_template import template_process
 
     makes = template_process._Template._new_namespace
 
@@ -66,7 +66,7 @@ def test_a_template_with_fewer_rights_cannot_name_another_process(root: None) ->
     """Neither for its caller to kill nor to trust; what it has cloned is ended."""
 
     def lies() -> None:
-        from ramet._workers import template_process
+        from ramet._workers.in_template import template_process
 
         tell = template_process._Template._tell
 

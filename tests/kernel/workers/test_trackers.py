@@ -18,7 +18,8 @@ import pytest
 
 import ramet
 from ramet import ChildDied, Executor, clone
-from ramet._workers import pool, trackers
+from ramet._workers.executor import pool
+from ramet._workers.in_call import trackers
 
 from ...constants import PATIENT_SECONDS
 from ...waiting import until

@@ -28,10 +28,12 @@ import pytest
 import ramet
 from ramet._process import result_layout
 from ramet._process.result_layout import DATA, PLAIN, RAISED, UNPREPARED, VALUE
-from ramet._workers import called_child, link, serving, worker
-from ramet._workers.messages import channels, close_received
-from ramet._workers.starting import Fresh, checked_loading
-from ramet._workers.template_messages import LOADED, MADE, REFUSED
+from ramet._workers.crossing.messages import channels, close_received
+from ramet._workers.crossing.template_messages import LOADED, MADE, REFUSED
+from ramet._workers.executor import worker
+from ramet._workers.in_call import serving
+from ramet._workers.template import called_child, link
+from ramet._workers.template.starting import Fresh, checked_loading
 from ramet.errors import ChildDied, RemoteError, ResultError
 
 from ...constants import NOBODY, PATIENT_SECONDS
@@ -177,7 +179,7 @@ def test_no_pickle_of_it_is_loaded(template: ramet.Template, tmp_path: Path) -> 
     def forges(kind: int, size: int) -> None:
         pickled = pickle.dumps(Payload(tmp_path / "ran")) + b"x" * size
         parts = (pickled,) if kind == VALUE else (head, pickled)
-        from ramet._workers.messages import send
+        from ramet._workers.crossing.messages import send
 
         send(serving._served[0], kind, parts)
         stays()
@@ -693,7 +695,7 @@ def lying(kind: int, part: bytes, *files: str) -> Callable[[], None]:
     """A setup after which it answers each request with that message."""
 
     def lies() -> None:
-        from ramet._workers import template_process
+        from ramet._workers.in_template import template_process
 
         def make(self: Any, *_: object) -> None:
             descriptors = [os.open(file, os.O_RDONLY) for file in files]
@@ -733,7 +735,7 @@ def test_a_template_that_is_silent_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(link, "_ANSWER_SECONDS", SOON)
 
     def falls_silent() -> None:
-        from ramet._workers import template_process
+        from ramet._workers.in_template import template_process
 
         template_process._Template._make = lambda *_: stays()  # type: ignore[method-assign]
 
@@ -747,7 +749,7 @@ def test_a_template_that_reads_no_request_is_killed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(link, "_ANSWER_SECONDS", SOON)
 
     def falls_silent() -> None:
-        from ramet._workers import template_process
+        from ramet._workers.in_template import template_process
 
         template_process._Template._make = lambda *_: stays()  # type: ignore[method-assign]
 
@@ -768,7 +770,7 @@ def test_a_template_whose_clones_have_full_sockets_is_killed(
     monkeypatch.setattr(link, "_ANSWER_SECONDS", SOON)
 
     def fills() -> None:
-        from ramet._workers import template_process
+        from ramet._workers.in_template import template_process
 
         module: Any = template_process
         make = module.channels

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ramet._core import is_as_before, process_place
-from ramet._workers.caller_state import CallerState, apply
+from ramet._workers.crossing.caller_state import CallerState, apply
 
 
 @pytest.mark.parametrize(

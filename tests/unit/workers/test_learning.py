@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import ramet
-from ramet._workers import learning
+from ramet._workers.executor import learning
 
 
 class NothingLacks:

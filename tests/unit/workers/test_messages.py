@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ramet._core import OwnMemory, fill_memory, memory_of, settle_memory
-from ramet._workers.messages import Channel, _mapped, channels, receive, send
+from ramet._workers.crossing.messages import Channel, _mapped, channels, receive, send
 
 from ...constants import SECONDS
 from ...waiting import until

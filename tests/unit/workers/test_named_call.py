@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ramet._core import named_call
-from ramet._workers.pickling import loaded_call, pickled_call
+from ramet._workers.crossing.pickling import loaded_call, pickled_call
 
 
 def doubled(value: int) -> int:

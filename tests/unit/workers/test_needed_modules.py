@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ramet._workers.needed_modules import modules_of, package_of, packages_of
+from ramet._workers.executor.needed_modules import modules_of, package_of, packages_of
 
 # Of each function by value: what makes it, where it is, and what its parts are.
 OF_ALL = {"cloudpickle.cloudpickle", __name__, "builtins"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ramet import TemplateError
-from ramet._workers.starting import own_python
+from ramet._workers.template.starting import own_python
 
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 

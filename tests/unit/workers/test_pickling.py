@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ramet._workers.pickling import loaded_call, pickled_call
+from ramet._workers.crossing.pickling import loaded_call, pickled_call
 
 
 def test_how_to_install_cloudpickle_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ramet._core import plain_value
-from ramet._workers.messages import Channel, channels, receive
+from ramet._workers.crossing.messages import Channel, channels, receive
 
 KIND = 5
 NESTED: tuple[Any, ...] = ()

@@ -1,0 +1,1 @@
+"""What crosses between a caller, its template and the clones of that, and how."""

@@ -1,0 +1,149 @@
+"""The options of a call as they cross: descriptors by their place in the message.
+
+The caller checks them, so that what is invalid is refused there; the child makes its steps of them.
+"""
+
+import fcntl
+import os
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..._function.setup import FunctionSetup
+from ..._kernel.descriptors import STANDARD, Descriptors
+from ..._setup.checks import DEVNULL, descriptor_of
+from ..._setup.conflicts import refuse_conflicts
+from ..._setup.joined_namespaces import joined_namespaces
+from ..._setup.login_groups import warn_of_kept_groups
+from ..._setup.rows import FUNCTION_OPTIONS
+from ..._setup.validate import validate
+from .messages import Channel
+
+_STANDARD = ("stdin", "stdout", "stderr")
+_TERMINALS = ("controlling_terminal", "foreground")
+
+
+class Sent(NamedTuple):
+    """A descriptor that comes with the message, by its place there."""
+
+    place: int
+
+
+class Taken(NamedTuple):
+    """A descriptor that came with the message."""
+
+    number: int
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self.number
+
+
+class SentOptions:
+    """Options, checked, with the descriptors that go with them; close() closes what was opened for them."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.descriptors: list[int] = []
+        self._held = Descriptors()
+        validated = validate(options, FUNCTION_OPTIONS)
+        warn_of_kept_groups(options)
+        refuse_conflicts(validated, 0, of_function=True)
+        self.options = {name: value for name, value in options.items() if value is not None}
+        for name in _STANDARD:
+            if name in validated:
+                self.options[name] = self._sent(validated[name], name)
+        fds = {n: self._sent(fd, f"fds[{n}]") for n, fd in validated.get("fds", {}).items()}
+        fds |= {n: self._sent(n, "pass_fds") for n in validated.get("pass_fds", ())}
+        self.options.pop("pass_fds", None)
+        if fds:
+            self.options["fds"] = fds
+        for name in _TERMINALS:
+            if name in validated:
+                self.options[name] = self._sent(descriptor_of(name, options[name]), name)
+        if "namespaces" in validated:
+            self.options["namespaces"] = self._namespaces(validated)
+
+    def _sent(self, source: int, what: str) -> Sent | int:
+        if source == DEVNULL:
+            return source
+        try:
+            os.fstat(source)
+        except OSError as error:
+            why = f"invalid {what}: expected an open descriptor, got {source}: {error.strerror}"
+            raise OSError(error.errno, why) from None
+        self.descriptors.append(source)
+        return Sent(len(self.descriptors) - 1)
+
+    def _namespaces(self, validated: Mapping[str, Any]) -> dict[str, Sent | int]:
+        joined, pid_namespace = joined_namespaces(validated, self._held)
+        if pid_namespace >= 0:
+            self.close()
+            raise ValueError(
+                "invalid namespaces['pid'] for a function: a task never joins one, only its children do; "
+                "make the template in it: Template(namespaces={'pid': ...})"
+            )
+        names = [name for name in validated["namespaces"] if name != "pid"]
+        by_label = {label: descriptor for label, descriptor, _ in joined}
+        return {
+            name: self._sent(by_label[f"setns({name})"], f"namespaces[{name!r}]") for name in names
+        }
+
+    def close(self) -> None:
+        """Close what was opened for them."""
+        self._held.close()
+
+
+class FailedSetup(Exception):  # noqa: N818 - it carries what the caller makes an error of
+    """A step of the child's setup failed: its label, errno and file."""
+
+
+def carry_out(options: dict[str, Any], descriptors: Sequence[int]) -> None:
+    """In the child: set up what the options say. Raises FailedSetup."""
+    given = {name: _received(value, descriptors) for name, value in options.items()}
+    if "namespaces" in given:  # a plain number would be a pid
+        given["namespaces"] = {name: Taken(number) for name, number in given["namespaces"].items()}
+    setup = FunctionSetup(given, 0)
+    failure = setup.do()
+    if failure is not None:
+        raise FailedSetup(*failure)
+    targets = {*given.get("fds", ()), *(n for n, name in enumerate(_STANDARD) if name in given)}
+    for descriptor in descriptors:
+        if descriptor not in targets:
+            os.close(descriptor)
+
+
+def make_way(
+    channel: Channel, options: Mapping[str, Any], descriptors: Sequence[int]
+) -> Sequence[int]:
+    """In the child: move what the library has where the options will put other files.
+
+    descriptors: those that came with the call. Returns them as they are numbered now.
+    """
+    targets = options.get("fds") or ()
+    if channel.fileno() in targets:
+        channel.move_to(_beside(channel.fileno(), targets))
+    return [_moved(one, targets) if one in targets else one for one in descriptors]
+
+
+def _moved(descriptor: int, targets: Collection[int]) -> int:
+    number = _beside(descriptor, targets)
+    os.close(descriptor)
+    return number
+
+
+def _beside(descriptor: int, targets: Collection[int]) -> int:
+    """A copy with a number that is none of these."""
+    numbers = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD[-1] + 1)]
+    while numbers[-1] in targets:
+        numbers.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, numbers[-1] + 1))
+    *others, number = numbers
+    for other in others:
+        os.close(other)
+    return number
+
+
+def _received(value: Any, descriptors: Sequence[int]) -> Any:
+    if isinstance(value, Sent):
+        return descriptors[value.place]
+    if isinstance(value, dict):
+        return {name: _received(one, descriptors) for name, one in value.items()}
+    return value

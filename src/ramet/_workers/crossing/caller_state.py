@@ -1,0 +1,144 @@
+"""The caller's state at the moment of a call: what its function finds as the caller has it.
+
+Directory, environment, sys.argv, sys.path and standard output were the caller's when the template was
+made. What the caller has changed since is sent with the call.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ..._core import is_as_before, process_place
+from ..._kernel.descriptors import is_standard
+
+_STANDARD = (1, 2)
+_NO_FILE = (0, 0)
+_TIME_ZONE = b"TZ"
+_MULTIPROCESSING = "multiprocessing.process"
+
+
+class CallerState:
+    """Of a process at one moment."""
+
+    __slots__ = ("argv", "cwd", "env", "files", "path", "place")
+
+    def __init__(self) -> None:
+        self.place = process_place()  # the directory and the files, compared at once
+        self.cwd = _cwd()
+        self.env: dict[bytes, bytes] = _env().copy()
+        self.argv = list(_argv())
+        self.path = list(sys.path)
+        self.files = _files()
+
+    def changes(self) -> tuple[dict[str, Any], Sequence[int]]:
+        """What differs from these by now, for apply(), and the descriptors that go with it."""
+        env = os.environ._data  # type: ignore[attr-defined]
+        argv = getattr(sys, "argv", [])
+        if is_as_before(self.place, env, self.env, argv, self.argv, sys.path, self.path):
+            return {}, ()
+        return self._differences()
+
+    def _differences(self) -> tuple[dict[str, Any], Sequence[int]]:
+        found: dict[str, Any] = {}
+        if (cwd := _cwd()) != self.cwd:
+            # One that was removed has no other name.
+            found["cwd"] = cwd or f"/proc/{os.getpid()}/cwd"
+        if (env := _env()) != self.env:
+            found["env"] = {
+                name: env.get(name)
+                for name in env.keys() | self.env.keys()
+                if env.get(name) != self.env.get(name)
+            }
+        if (argv := _argv()) != self.argv:
+            found["argv"] = list(argv)
+        if sys.path != self.path:
+            found["path"] = list(sys.path)
+        if (files := _files()) == self.files:
+            return found, ()
+        moved = [n for n, a, b in zip(_STANDARD, files, self.files, strict=True) if a != b]
+        found["closed"] = [n for n in moved if files[n - 1] == _NO_FILE]
+        found["files"] = [n for n in moved if files[n - 1] != _NO_FILE]
+        return found, found["files"]
+
+
+class ConfinedState(CallerState):
+    """For a template in a sandbox, which has a directory of its own and the variables that are named."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: frozenset[bytes]) -> None:
+        super().__init__()
+        self._names = names
+
+    def _differences(self) -> tuple[dict[str, Any], Sequence[int]]:
+        found, descriptors = super()._differences()
+        found.pop("cwd", None)
+        named = {name: text for name, text in found.pop("env", {}).items() if name in self._names}
+        return (found | {"env": named} if named else found), descriptors
+
+
+def _cwd() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it has been removed
+        return None
+
+
+def _argv() -> list[str]:
+    return getattr(sys, "argv", [])  # an embedding may have none, and anybody may delete it
+
+
+def _env() -> dict[bytes, bytes]:
+    return os.environ._data  # type: ignore[attr-defined,no-any-return] # as bytes: no decoding at each call
+
+
+def _files() -> list[tuple[int, int]]:
+    """What standard output and error are."""
+    return [_file(number) if is_standard(number) else _NO_FILE for number in _STANDARD]
+
+
+def _file(number: int) -> tuple[int, int]:
+    status = os.fstat(number)
+    return status.st_dev, status.st_ino
+
+
+def _open_nothing(number: int) -> None:
+    nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(nothing, number)
+    os.close(nothing)
+
+
+def authkey() -> dict[str, Any]:
+    """What goes with a call that refers to multiprocessing, whose proxies prove who they are."""
+    if _MULTIPROCESSING not in sys.modules:
+        return {}
+    return {"authkey": bytes(sys.modules[_MULTIPROCESSING].current_process().authkey)}
+
+
+def apply(changes: dict[str, Any], descriptors: Sequence[int]) -> None:
+    """In the child: become as the caller is. descriptors: are closed."""
+    for number in changes.get("closed", ()):  # left open, so that nothing else gets its number
+        _open_nothing(number)
+    for number, descriptor in zip(changes.get("files", ()), descriptors, strict=True):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    cwd = changes.get("cwd")
+    if cwd is not None:
+        os.chdir(cwd)
+    for name, value in changes.get("env", {}).items():
+        if value is None:
+            os.environb.pop(name, None)
+        else:
+            os.environb[name] = value
+    if _TIME_ZONE in changes.get("env", {}):
+        time.tzset()  # libc has read it once, in the template
+    if "authkey" in changes:
+        from multiprocessing.process import current_process
+
+        current_process().authkey = changes["authkey"]
+    if "argv" in changes:
+        sys.argv[:] = changes["argv"]
+    if "path" in changes:
+        sys.path[:] = changes["path"]

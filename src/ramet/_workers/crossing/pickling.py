@@ -1,0 +1,204 @@
+"""Calls and outcomes as pickles: by plain pickle where that is right, by cloudpickle else.
+
+A function that is found by its name, with plain arguments, needs none: see native/python/named_call.c.
+
+Plain pickle names functions and classes. What is defined in ``__main__`` has another meaning in a template,
+whose main module is its own: so what names it is pickled by value, as lambdas and closures are.
+"""
+
+import pickle
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from importlib import import_module
+from io import BytesIO
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from ..._core import named_call, plain_value
+from ..._process.result_layout import in_words
+from .by_value import by_value_pickler
+from .hidden_state import without_state
+
+_PROTOCOL = 5
+FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a letter
+_CLOUDPICKLE = b"cloudpickle"  # the module of what makes the function
+_PLACE_OF_FUNCTION = 64  # bytes, among which that is named
+_BY_NAME_IN_MAIN = b"__main__"
+_OF_CONNECTIONS = b"multiprocessing.connection"
+_HOW_TO_INSTALL = (
+    "lambdas, closures, and what __main__ defines cross by cloudpickle: install ramet[workers]"
+)
+_TO_A_MODULE = "; put it into a module, which each call imports"
+
+
+def pickled(value: object) -> tuple[Any, ...]:
+    """The pickle, and the buffers that lie outside of it. Raises what pickle raises."""
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        data = pickle.dumps(value, _PROTOCOL, buffer_callback=buffers.append)
+        if _OF_CONNECTIONS in data:
+            _refuse_connections(value, pickle.Pickler)
+        if _BY_NAME_IN_MAIN not in data:
+            return (data, *_raw(buffers))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        by_value = _by_value()
+        if by_value is None:
+            error.add_note(_HOW_TO_INSTALL)
+            raise
+    else:
+        by_value = _by_value()
+        if by_value is None:
+            raise pickle.PicklingError(f"it refers to what __main__ defines; {_HOW_TO_INSTALL}")
+    buffers.clear()
+    data = by_value(value, _PROTOCOL, buffers.append)
+    if _OF_CONNECTIONS in data:
+        _refuse_connections(value, by_value_pickler())
+    return (data, *_raw(buffers))
+
+
+def _by_value() -> Callable[..., bytes] | None:
+    """As pickle.dumps(), by value; None where cloudpickle is not installed."""
+    pickler = by_value_pickler()
+    if pickler is None:
+        return None
+
+    def dumps(value: object, protocol: int, keep: Callable[[Any], object]) -> bytes:
+        stream = BytesIO()
+        pickler(stream, protocol, buffer_callback=keep).dump(value)
+        return stream.getvalue()
+
+    return dumps
+
+
+def _refuse_connections(value: object, pickler: Any) -> None:
+    """Raise TypeError for a Connection of multiprocessing, of which pickle writes the descriptor's number.
+
+    In another process that is another file's, or none.
+    """
+    from multiprocessing.connection import Connection
+
+    class Refusing(pickler):  # type: ignore[misc] # whichever it is
+        def reducer_override(self, part: Any) -> Any:
+            if isinstance(part, Connection):
+                raise TypeError(
+                    "a Connection of multiprocessing has a descriptor, which does not cross with a call; "
+                    "give it to a Process of ramet.multiprocessing.context()"
+                )
+            return (
+                super().reducer_override(part)
+                if hasattr(pickler, "reducer_override")
+                else NotImplemented
+            )
+
+    Refusing(BytesIO(), _PROTOCOL, buffer_callback=lambda _: None).dump(value)
+
+
+def _raw(buffers: Sequence[pickle.PickleBuffer]) -> list[memoryview]:
+    return [buffer.raw() for buffer in buffers]
+
+
+def loaded(parts: Sequence[Any]) -> Any:
+    """The object of a pickle and its buffers."""
+    data, *buffers = parts
+    return pickle.loads(data, buffers=buffers)
+
+
+def pickled_call(fn: Callable[..., object], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The call, for the child. Raises TypeError, a ValueError of pickle's, with what cannot cross."""
+    call = named_call(fn, args)
+    if call is not None:
+        return (call,)
+    try:
+        return pickled((without_state(fn), tuple(map(without_state, args))))
+    except Exception as error:
+        raise _refused(fn, args, error) from error
+
+
+def is_by_value(pickle: bytes) -> bool:
+    """Whether cloudpickle is to make the function of a pickled call."""
+    return _CLOUDPICKLE in pickle[:_PLACE_OF_FUNCTION]
+
+
+def loaded_call(parts: Sequence[Any]) -> tuple[Callable[..., object], tuple[Any, ...]]:
+    """In the child: the function and its arguments."""
+    if parts[0][0] == FIRST_OF_PICKLE:
+        call: tuple[Callable[..., object], tuple[Any, ...]] = loaded(parts)
+        return call
+    module, name, args = plain_value(parts[0])
+    home = sys.modules.get(module) or import_module(module)
+    return getattr(home, name), args
+
+
+def _refused(fn: Callable[..., object], args: tuple[Any, ...], error: Exception) -> Exception:
+    """The same, that says which of them it is."""
+    for what, value in [("the function", fn), *((f"argument {i}", a) for i, a in enumerate(args))]:
+        try:
+            pickled(value)
+        except Exception as own:
+            name, (culprit, remedy) = _name_of(value), _culprit(value)
+            return TypeError(
+                f"invalid call: expected what can be pickled, got {what} {name}{culprit}: "
+                f"{in_words(own)}{remedy}"
+            )
+    return TypeError(f"invalid call: it cannot be pickled: {in_words(error)}")
+
+
+def _name_of(value: object) -> str:
+    if isinstance(value, FunctionType):
+        return value.__qualname__
+    if isinstance(value, MethodType) and isinstance(value.__func__, FunctionType):
+        return value.__func__.__qualname__
+    from reprlib import repr as shortened
+
+    return shortened(value)
+
+
+def _culprit(value: object) -> tuple[str, str]:
+    """What of it cannot be pickled, in words, and what to do about that; empty where it is not known."""
+    for kind, name, part, remedy in _parts(value):
+        try:
+            pickled(part)
+        except Exception:
+            return f", of which the {kind} {name!r} cannot be", remedy
+    return "", ""
+
+
+def _parts(value: object) -> Iterator[tuple[str, str, object, str]]:
+    """What goes with it: the kind of each, its name, and what to do where it cannot."""
+    if isinstance(value, MethodType):
+        yield from _attributes(value.__self__)
+        value = value.__func__
+    if isinstance(value, FunctionType):
+        yield from _globals(value)
+        yield from _variables(value)
+    else:
+        yield from _attributes(value)
+
+
+def _globals(fn: FunctionType) -> Iterator[tuple[str, str, object, str]]:
+    remedy = _TO_A_MODULE if fn.__globals__.get("__name__") == "__main__" else ""
+    for name in sorted(_names_in(fn.__code__) & fn.__globals__.keys()):
+        yield "global", name, fn.__globals__[name], remedy
+
+
+def _variables(fn: FunctionType) -> Iterator[tuple[str, str, object, str]]:
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        with suppress(ValueError):  # it has no value yet
+            yield "variable", name, cell.cell_contents, ""
+
+
+def _attributes(value: object) -> Iterator[tuple[str, str, object, str]]:
+    """Those that pickle takes: a class may leave out the others."""
+    state: object = None
+    with suppress(Exception):  # of what cannot be pickled as a whole
+        state = value.__reduce_ex__(_PROTOCOL)[2]
+    for names in state if isinstance(state, tuple) else (state,):
+        if isinstance(names, dict):
+            yield from (("attribute", str(name), part, "") for name, part in names.items())
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """Those that it may look up, and functions in it."""
+    inner = (one for one in code.co_consts if isinstance(one, CodeType))
+    return set(code.co_names).union(*map(_names_in, inner))

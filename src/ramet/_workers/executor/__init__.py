@@ -1,0 +1,1 @@
+"""What runs an executor's calls, in its caller."""

@@ -1,0 +1,757 @@
+"""What runs an executor's calls: which are pending and which run, and the thread that waits for them.
+
+A call is begun by the thread that submits it, if a process is at hand; else by the pool's thread, when one
+is free. That thread waits for outcomes, ends and deadlines; where a call has to wait for the template to
+start again, a thread beside it begins that.
+"""
+
+import errno
+import itertools
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import InvalidStateError
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from ..._core import Held, wait_readable
+from ..._kernel.signal_handlers import is_from_handler
+from ..._process.result_channel import NOTHING, RAISED
+from ...errors import died
+from ..in_call import reading_call
+from ..template.template import Template
+from .deadlines import Deadlines
+from .learning import Learning
+from .worker import Call, Rules, Worker, expire
+
+_log = logging.getLogger("ramet.executor")
+# How long a process may take to end that has closed its channel.
+_END_SECONDS = 2.0
+# How long one may take to remove what its calls have left: trackers.py takes a second less.
+_FINISH_SECONDS = 4.0
+# epoll_wait(2) counts milliseconds in a C int; who wakes up before a deadline waits again.
+_LONGEST_SECONDS = 86_400.0
+# Until others have ended no process can be made: of processes, memory, descriptors or namespaces.
+_NO_ROOM = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC)
+
+
+class Counts(NamedTuple):
+    """How many calls of an executor are where: those that are done include failed and cancelled ones."""
+
+    submitted: int
+    pending: int
+    running: int
+    done: int
+    failed: int
+
+
+def refuse_without_epoll() -> None:
+    """RuntimeError where another library has taken it away: the pool's thread would stop all others."""
+    if not hasattr(select, "epoll"):
+        raise RuntimeError(
+            "invalid executor: select.epoll is gone, as gevent and eventlet leave it when they patch; the "
+            "executor's thread would be a greenlet that stops all others: make it where nothing is patched"
+        )
+
+
+class Pool:
+    """Calls, and the processes that run them. The template ends with it if it is its own."""
+
+    def __init__(
+        self,
+        template: Template,
+        rules: Rules,
+        progress: Callable[[Counts], object] | None,
+        learning: Learning | None = None,
+    ) -> None:
+        self._template = template
+        self._learning = learning
+        self._rules = rules
+        self._progress = progress
+        self._maker = os.getpid()
+        self._lock = (
+            threading.RLock()
+        )  # a signal handler may come in the middle, and submit as well
+        self._pending: deque[Call] = deque()
+        self._idle: list[Worker] = []
+        self._workers: dict[int, Worker] = {}  # by the descriptor that is waited for
+        self._orders: deque[Callable[[], object]] = deque()
+        self._ending: list[Worker] = []  # by themselves
+        self._active = 0  # calls that have left the pending ones, and are not done
+        self._attempts = 0  # to begin a call, also one that was put back
+        self._signal: tuple[int, int] = 0, 0  # the last for all calls, of those until that attempt
+        self._numbers = itertools.count()
+        self._deadlines = Deadlines()
+        self._done = self._failed = self._submitted = 0
+        self._thread: threading.Thread | None = None
+        self._beside: threading.Thread | None = None  # which begins calls for that one
+        self._beside_lacked_room = False
+        self._is_closing = False
+        self._cancels = False  # what is pending
+        self._has_lacked_room = False
+        self._failure: BaseException | None = None  # of the thread
+        self._events = select.epoll()
+        self._wakes: int | None = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._events.register(self._wakes, select.EPOLLIN)
+        _pools.add(self)
+
+    # ---- from any thread
+
+    def submit(self, call: Call) -> None:
+        """Begin the call now or later. Raises RuntimeError when the pool has been shut down."""
+        if self._is_copy:
+            raise RuntimeError(
+                f"invalid executor: it is of process {self._maker}, of which this is a copy; make one here"
+            )
+        if reading_call.is_reading:
+            reading_call.refuse_while_imported(call.fn)
+        with Held(self._lock) as take:
+            take()
+            if self._thread is None and not (self._is_closing or _is_ending):
+                self._start_thread()
+            if self._is_closing:  # also by a signal handler, as the thread was started
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            if _is_ending:
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            call.number = next(self._numbers)
+            call.future.kill_by(lambda _: self._cancelled(call))
+            self._submitted += 1
+            self._pending.append(call)
+            is_next = len(self._pending) == 1 and self._active < self._rules.most
+        if is_next and (self._idle or self._template.has_spare()):
+            self._begin_next()
+        else:
+            self._wake()
+        self._tell()
+
+    @property
+    def _is_copy(self) -> bool:
+        """Whether this process was forked of its maker: nothing runs here, and a lock may be held."""
+        return self._maker != os.getpid()
+
+    def close(self, *, cancels: bool) -> None:
+        """Take no more calls. cancels: those that are pending as well."""
+        if self._is_copy:
+            return
+        cancelled: deque[Call] = deque()
+        with Held(self._lock) as take:
+            take()
+            was_open, self._is_closing = not self._is_closing, True
+            self._cancels = self._cancels or cancels
+            if cancels:
+                cancelled, self._pending = self._pending, cancelled
+            was_used = self._thread is not None
+            self._done += len(cancelled)
+            self._failed += len(cancelled)
+        for call in cancelled:
+            if call.future.cancel() and not call.is_put_back:
+                call.future.set_running_or_notify_cancel()
+        if was_used:
+            self._wake()
+            self._tell()
+        elif was_open:
+            self._run()  # there is nothing to wait for, and there may be no room for a thread
+
+    def join(self) -> None:
+        """Wait until all calls are done, and all processes gone."""
+        thread = self._thread
+        if thread is not None and not self._is_copy:
+            thread.join()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to each process that runs a call, and what it has started if it is SIGKILL."""
+        if self._is_copy:
+            return
+        with Held(self._lock) as take:
+            take()
+            self._signal = number, self._attempts  # some are about to begin, in other threads
+        self._order(lambda: self._signal_all(number))
+
+    def _signal_all(self, number: int) -> None:
+        for worker in set(self._workers.values()):
+            worker.signal(number)
+
+    def _signal_one(self, worker: Worker, number: int) -> None:
+        if self._workers.get(worker.pidfd) is worker:  # else it has ended
+            worker.signal(number)
+
+    def _cancelled(self, call: Call) -> None:
+        """A running call was cancelled: kill it, if its process is there already."""
+        if self._is_copy:
+            return
+        with Held(self._lock) as take:
+            take()
+            worker = call.worker
+        if worker is not None:
+            self._order(lambda: self._kill(worker, call))
+
+    def _kill(self, worker: Worker, call: Call) -> None:
+        if worker.call is call:
+            call.reason = "cancelled"
+            worker.kill()
+
+    def _order(self, act: Callable[[], object]) -> None:
+        """Have the pool's thread do it, which alone kills and reaps: no descriptor is closed meanwhile."""
+        self._orders.append(act)
+        self._wake()
+
+    def _wake(self) -> None:
+        with Held(self._lock) as take:  # once it is closed the number is another file's
+            take()
+            if self._wakes is not None:
+                os.eventfd_write(self._wakes, 1)
+
+    def _start_thread(self) -> None:
+        """Have a thread that serves the pool. A signal handler may raise meanwhile, or submit, or close it.
+
+        Whether a thread runs whose start() was interrupted is not known: it serves when start() returned.
+        """
+        made = threading.Thread(target=self._serve, name="ramet-executor", daemon=True)
+        made.start()
+        if self._thread is None and not self._is_closing:
+            self._thread = made
+
+    # ---- beginning a call
+
+    def _begin_next(self) -> bool:
+        """Begin the next call, if there is one and a place for it. Returns whether one was taken.
+
+        An interrupt may come at each call of a function here, also before what it returns has a name.
+        """
+        call = worker = None
+        attempt = 0
+        try:
+            with Held(self._lock) as take:
+                take()
+                if not self._pending or self._active >= self._rules.most:
+                    return False
+                call = self._pending[0]
+                del self._pending[0]
+                self._active += 1
+                self._attempts += 1
+                call.attempt = attempt = self._attempts
+                if self._idle:
+                    worker = self._idle[-1]
+                    del self._idle[-1]
+            if call.may_begin():
+                return self._begin(call, worker, attempt) or self._put_back(call)
+            if worker is not None:
+                self._idle.append(worker)
+                worker = None
+            self._settled(call, failed=True)
+        except BaseException as error:
+            if call is not None:
+                self._not_begun(call, attempt, worker, error)
+            if self._is_interrupt(error):
+                raise
+        return True
+
+    def _not_begun(
+        self, call: Call, attempt: int, idle: Worker | None, error: BaseException
+    ) -> None:
+        """idle: the process that was to run it, which may have got it."""
+        worker = call.worker
+        if worker is None and call.is_done:  # it was quick: its outcome is there
+            return
+        with Held(self._lock) as take:
+            take()
+            if call.attempt != attempt:  # it was put back, and another thread may have taken it
+                return
+        self._set_exception(call, error)
+        if worker is not None:  # its process is there, and counts until it has ended
+            self._order(lambda: self._kill_unwatched(worker, call))
+            return
+        self._settled(call, failed=True)
+        if idle is not None:
+            self._order(lambda: self._kill_idle(idle))
+
+    def _kill_unwatched(self, worker: Worker, call: Call) -> None:
+        if worker.call is not call:  # it was quick
+            return
+        self._wait_for(worker)
+        self._kill(worker, call)
+
+    def _kill_idle(self, worker: Worker) -> None:
+        if (
+            self._workers.get(worker.pidfd) is worker
+        ):  # else it has ended, and the number is another's
+            worker.kill()
+
+    def _put_back(self, call: Call) -> bool:
+        """It waits for the end of a process. Returns whether another call may begin."""
+        is_own_thread = threading.current_thread() is self._thread
+        if threading.current_thread() is self._beside:
+            self._beside_lacked_room = True
+        if is_own_thread and not (self._has_lacked_room or self._cancels):
+            self._has_lacked_room = True
+            _log.warning("calls wait until others have ended: there is no room for more processes")
+        call.is_put_back = True
+        with Held(self._lock) as take:
+            take()
+            self._refuse_without_thread()
+            is_waiting = not self._cancels
+            if is_waiting:
+                self._active -= 1
+                call.attempt = 0
+                self._pending.appendleft(call)  # last: a signal handler may raise after it
+        if not is_waiting:
+            call.future.cancel()
+            self._settled(call, failed=True)
+        elif not is_own_thread:
+            self._wake()  # that thread tries it once more, and knows whether there are others
+        return not is_waiting
+
+    def _begin(self, call: Call, worker: Worker | None, attempt: int) -> bool:
+        """Returns whether there was room for its process; False if that may come with the end of others."""
+        is_new = False
+        if worker is None or not self._sent(call, worker):
+            is_new = True
+            if (dead := worker) is not None:
+                self._order(lambda: self._end(dead))
+            parts = call.pickled(self._rules.initializer)
+            try:
+                worker = Worker.begun(self._template, parts, self._rules, call.fn)
+            except OSError as error:
+                lacks_room = error.errno in _NO_ROOM and not is_from_handler(error)
+                if lacks_room and self._had_others(attempt):
+                    return False
+                raise
+            worker.call, call.worker = call, worker
+        with Held(self._lock) as take:
+            take()
+            was_cancelled = call.future.cancelled()
+            is_first = False
+            if self._rules.timeout is not None:
+                is_first = self._deadlines.add(time.monotonic() + self._rules.timeout, call)
+        if is_new:
+            self._beside_lacked_room = False
+            self._wait_for(worker)
+        number, last = self._signal
+        if attempt <= last:
+            self._order(lambda: self._signal_one(worker, number))
+        if was_cancelled:
+            self._cancelled(call)
+        if is_first and threading.current_thread() is not self._thread:
+            self._wake()
+        return True
+
+    def _had_others(self, attempt: int) -> bool:
+        """Whether other calls may have had the room that the attempt lacked, and one tries again later.
+
+        The pool's thread alone ends processes: to another one all may seem gone while it closes the last.
+        Another thread may be about to begin a call, which it cannot do without a word to the pool's.
+        """
+        with Held(self._lock) as take:
+            take()
+            is_own_thread = threading.current_thread() is self._thread
+            has_others = self._workers or self._active > 1 or self._attempts != attempt
+            return bool(has_others or not is_own_thread)
+
+    def _sent(self, call: Call, worker: Worker) -> bool:
+        """Whether a process that is there has got it. Nobody hears its outcome before that is noted."""
+        parts = call.pickled(None)
+        with Held(worker.sending) as take:
+            take()
+            if not worker.send(parts, self._rules):
+                return False
+            worker.call, call.worker = call, worker
+            return True
+
+    def _wait_for(self, worker: Worker) -> None:
+        """For what it sends, and for its end, of which a process that it has forked may know nothing.
+
+        Both are known before the thread hears of either, and its end is heard of by the time when what it
+        sends is: an interrupt may come between. It can be called again then.
+        """
+        with Held(self._lock) as take:
+            take()
+            self._refuse_without_thread()
+            self._workers[worker.channel] = self._workers[worker.pidfd] = worker
+            for descriptor in (worker.pidfd, worker.channel):
+                try:  # noqa: SIM105 - as short as can be: each call comes here
+                    self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
+                except FileExistsError:
+                    pass
+
+    def _refuse_without_thread(self) -> None:
+        if self._failure is not None:
+            raise RuntimeError("the executor's thread has ended") from self._failure
+
+    # ---- the pool's thread
+
+    def _serve(self) -> None:
+        with Held(self._lock) as take:
+            take()  # whoever starts it has it, until start() has returned or raised
+            is_chosen = threading.current_thread() is self._thread
+        if is_chosen:
+            self._run()
+
+    def _run(self) -> None:
+        try:
+            while not self._is_finished():
+                self._run_once()
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        finally:
+            if (beside := self._beside) is not None:  # it looks for a last time
+                beside.join()
+            with Held(self._lock) as take:
+                take()
+                wakes, self._wakes = self._wakes, None
+            self._events.close()
+            if wakes is not None:
+                os.close(wakes)
+            if self._learning is not None:
+                self._learning.stop()
+            self._template.close()
+
+    def _run_once(self) -> None:
+        self._take_events(self._seconds())
+        self._look_at_deadlines()  # first: it takes events as well, and with them the wakes of orders
+        while self._orders:
+            self._orders.popleft()()
+        self._begin_all()
+
+    def _begin_all(self) -> None:
+        """Begin what there is room for. Nothing else waits for a template that has to start.
+
+        Where there was no room for that, this thread tries it: it knows when there may be some again.
+        """
+        while self._pending and self._active < self._rules.most and self._beside is None:
+            is_quick = self._template.is_there() or self._beside_lacked_room
+            if not ((is_quick or not self._begins_beside()) and self._begin_next()):
+                return
+
+    def _begins_beside(self) -> bool:
+        """Whether there is room for another thread, which does so, or has done so by now."""
+        beside = threading.Thread(
+            target=self._begin_beside, name="ramet-executor-start", daemon=True
+        )
+        self._beside = beside
+        try:
+            beside.start()
+        except RuntimeError:
+            self._beside = None
+            return False
+        return True
+
+    def _begin_beside(self) -> None:
+        try:
+            while self._begin_next():
+                pass
+        finally:
+            self._beside = None
+            self._wake()  # what has become free meanwhile was left to this thread
+
+    def _take_events(self, seconds: float | None) -> None:
+        for descriptor, _ in self._events.poll(seconds):
+            if descriptor == self._wakes:
+                with suppress(BlockingIOError):
+                    os.eventfd_read(self._wakes)
+            else:
+                self._look_at(descriptor)
+
+    def _give_up(self, error: BaseException) -> None:
+        """Leave no future without an outcome, and no process."""
+        with Held(self._lock) as take:
+            take()
+            self._is_closing, self._failure = True, error
+            pending, workers = list(self._pending), set(self._workers.values())
+            self._pending.clear()
+        running = [worker.call for worker in workers if worker.call is not None]
+        for call in (
+            *running,
+            *(one for one in pending if one.may_begin()),
+        ):
+            failure = RuntimeError("the executor's thread has ended")
+            failure.__cause__ = error
+            self._set_exception(call, failure)
+        for worker in workers:
+            with suppress(Exception):
+                worker.kill()
+                worker.conclude()
+                if worker.call is not None:
+                    worker.leave_call(self._rules)
+
+    def _is_finished(self) -> bool:
+        with Held(self._lock) as take:
+            take()
+            if not self._is_closing or self._pending or self._active:
+                return False
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            self._let_finish(worker)
+        return not self._workers
+
+    def _seconds(self) -> float | None:
+        with Held(self._lock) as take:
+            take()
+            first = self._deadlines.first
+        nexts = [one.must_end_by for one in self._ending]
+        nexts += [] if first is None else [first]
+        now = time.monotonic()
+        return max(0.0, min(*nexts, _LONGEST_SECONDS + now) - now) if nexts else None
+
+    def _look_at_deadlines(self) -> None:
+        now = time.monotonic()
+        if self._has_expired(now):
+            # What had come by then was in time, though one outcome took long to read, or a stop of this
+            # process ended the wait with nothing.
+            self._take_events(0.0)
+            expire(call.worker for call in self._expired(now) if call.worker is not None)
+        for worker in [one for one in self._ending if one.must_end_by <= now]:
+            self._ending.remove(worker)
+            worker.kill()
+
+    def _has_expired(self, now: float) -> bool:
+        with Held(self._lock) as take:
+            take()
+            first = self._deadlines.first
+        return first is not None and first <= now
+
+    def _expired(self, now: float) -> list[Call]:
+        """The calls that should have ended by then; they are asked for once."""
+        found = []
+        with Held(self._lock) as take:
+            take()
+            while (call := self._deadlines.take_expired(now)) is not None:
+                found.append(call)
+        return found
+
+    def _look_at(self, descriptor: int) -> None:
+        worker = self._workers.get(descriptor)
+        if worker is None:  # it was forgotten a moment before
+            return
+        try:
+            # An event may be of one that was forgotten since, and the number another's by now.
+            has_ended = descriptor == worker.pidfd and wait_readable(descriptor, 0.0)
+            self._hear(worker)
+            if has_ended:
+                self._forget(worker, worker.channel, worker.pidfd)
+                self._conclude(worker)
+        except BaseException as error:  # whatever a call does to what is read, others go on
+            if worker.call is not None:
+                self._settle(worker, True, error)
+            self._forget(worker, worker.channel)
+            worker.kill()
+
+    def _hear(self, worker: Worker) -> None:
+        outcome = (
+            worker.child.next_outcome() if self._workers.get(worker.channel) is worker else None
+        )
+        with Held(worker.sending) as take:  # who has sent the call has noted it by then
+            take()
+            call = worker.call
+        if outcome is None:
+            return
+        if call is None and outcome[0] != NOTHING:
+            self._end(worker)
+            return
+        is_told = call is not None and not call.reason and outcome[0] != NOTHING
+        if is_told and worker.has_written_too_much:
+            worker.kill()
+        elif is_told:
+            self._answered(worker, outcome[0] == RAISED, outcome[1])
+            return
+        self._await_end(worker)  # also of what it sends while it is being killed
+
+    def _forget(self, worker: Worker, *descriptors: int) -> None:
+        with Held(self._lock) as take:
+            take()
+            for descriptor in descriptors:
+                if self._workers.get(descriptor) is worker:  # else it is another's by now
+                    del self._workers[descriptor]
+                    try:  # noqa: SIM105 - as above
+                        self._events.unregister(descriptor)
+                    except OSError:  # it was closed, which unregisters it
+                        pass
+            if worker in self._idle:
+                self._idle.remove(worker)
+
+    def _answered(self, worker: Worker, raised: bool, value: Any) -> None:
+        if self._template.has_layers and self._rules.reuse == 1:
+            # What it has changed is told with it, and it may be changing more.
+            worker.keep_outcome(raised, value)
+            self._end(worker)
+            return
+        call = self._settle(worker, raised, value)
+        if self._learning is not None:
+            self._learning.learn(call.what, is_called_again=bool(self._pending))
+        # Whether the initializer or the call has raised: what is not prepared runs no other.
+        is_prepared = not (raised and worker.served == 1 and self._rules.initializer is not None)
+        if worker.served < self._rules.reuse and is_prepared and not call.future.cancelled():
+            with Held(self._lock) as take:
+                take()
+                self._idle.append(worker)
+        else:
+            os.sched_yield()  # lets whoever waits for the future have the interpreter first
+            self._end(worker)
+        self._tell()
+
+    def _settle(self, worker: Worker, raised: bool, value: Any) -> Call:
+        """The call of the worker is over, and this came of it."""
+        call = worker.call
+        assert call is not None
+        try:
+            worker.leave_call(self._rules)
+        except (OSError, MemoryError) as error:  # of what it wrote
+            raised, value = True, error
+        self._count(call, failed=raised)
+        if raised:
+            self._set_exception(call, value)
+        else:
+            call.future.kill_by(None)
+            self._set(call.future.set_result, value)
+        return call
+
+    def _await_end(self, worker: Worker) -> None:
+        """It says nothing any more: it is about to end, and its exit status tells how."""
+        self._forget(worker, worker.channel)
+        self._must_end_in(_END_SECONDS, worker)
+
+    def _must_end_in(self, seconds: float, worker: Worker) -> None:
+        worker.must_end_by = time.monotonic() + seconds
+        if worker not in self._ending:
+            self._ending.append(worker)
+
+    def _let_finish(self, worker: Worker) -> None:
+        """End a process that waits for another call."""
+        if worker.finish():
+            self._must_end_in(_FINISH_SECONDS, worker)
+        else:
+            self._end(worker)
+
+    def _end(self, worker: Worker) -> None:
+        """Let the process end, with all that it has started; it is reaped when it has."""
+        self._forget(worker, worker.channel)
+        worker.end_tree()
+
+    def _conclude(self, worker: Worker) -> None:
+        if worker in self._ending:
+            self._ending.remove(worker)
+        with Held(worker.sending) as take:
+            take()  # who has sent it a call has noted it by then, and nobody sends another
+            worker.is_over = True
+        status = worker.conclude()
+        if worker.call is None:
+            return
+        if worker.outcome is not None:
+            self._settle(worker, *worker.outcome)
+            self._tell()
+            return
+        call = worker.call
+        if worker.has_written_too_much:
+            call.reason = call.reason or "output"
+        if call.reason:  # also where it came to its end a moment before it was killed
+            status = status.because(call.reason)
+        error = died(status, worker.child.pid, None)
+        error.call, error.stack = str(call), call.stack
+        if call.was_being_read:
+            module = call.fn.__module__
+            error.add_note(
+                f"the call was still being read: where the template has not imported {module!r}, each "
+                f"call does; preload=[{module!r}]"
+            )
+        self._settle(worker, True, error)
+        self._tell()
+
+    def _set_exception(self, call: Call, error: BaseException) -> None:
+        call.is_done = True
+        call.future.kill_by(None)
+        self._set(call.future.set_exception, error)
+
+    def _set(self, outcome: Callable[[Any], None], value: Any) -> None:
+        """Set the outcome of a future, unless it was cancelled; its callbacks are called."""
+        try:
+            outcome(value)
+        except InvalidStateError:
+            pass
+        except BaseException:  # a SystemExit of a callback's; others are logged there
+            if not self._is_in_own_thread():
+                raise
+            _log.exception("exception calling a callback")
+
+    def _is_interrupt(self, error: BaseException) -> bool:
+        """Whether it ends what the calling thread does: not the pool's threads, which all calls need."""
+        return not isinstance(error, Exception) and not self._is_in_own_thread()
+
+    def _is_in_own_thread(self) -> bool:
+        return threading.current_thread() in (self._thread, self._beside)
+
+    def _settled(self, call: Call, *, failed: bool) -> None:
+        self._count(call, failed=failed)
+        self._wake()
+
+    def _count(self, call: Call, *, failed: bool) -> None:
+        """Once: a signal handler may raise after it."""
+        with Held(self._lock) as take:
+            take()
+            if call.is_counted:
+                return
+            call.is_counted = True
+            self._active -= 1
+            self._done += 1
+            self._failed += failed
+
+    def _tell(self) -> None:
+        progress = self._progress  # another thread may forget it
+        if progress is None:
+            return
+        with Held(self._lock) as take:
+            take()
+            counts = Counts(
+                self._submitted, len(self._pending), self._active, self._done, self._failed
+            )
+        try:
+            progress(counts)
+        except BaseException as error:
+            if self._is_interrupt(error):
+                raise
+            self._progress = None  # first: another thread may tell while this one logs
+            _log.exception("exception calling progress=%r; it is not called again", progress)
+
+
+# ---- the end of the interpreter
+
+_pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()
+_is_ending = False
+
+
+def _end_all() -> None:
+    """Like concurrent.futures: what was submitted is done first. An interrupt ends that, and all calls."""
+    global _is_ending
+    _is_ending = True
+    pools = list(_pools)
+    if _has_been_interrupted():
+        _kill_all(pools)
+    try:
+        for pool in pools:
+            pool.close(cancels=False)
+        for pool in pools:
+            pool.join()
+    except KeyboardInterrupt:
+        _kill_all(pools)
+        raise
+
+
+def _has_been_interrupted() -> bool:
+    """Whether an interrupt has ended the program; at a prompt one may have ended any line before."""
+    has_prompt = hasattr(sys, "ps1") or sys.flags.interactive
+    return not has_prompt and getattr(sys, "last_type", None) is KeyboardInterrupt
+
+
+def _kill_all(pools: list[Pool]) -> None:
+    for pool in pools:
+        pool.close(cancels=True)
+        pool.signal(signal.SIGKILL)
+
+
+threading._register_atexit(_end_all)  # type: ignore[attr-defined]

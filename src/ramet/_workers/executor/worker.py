@@ -1,0 +1,373 @@
+"""A call, and the process that runs it: from a pool's side."""
+
+import logging
+import os
+import pickle
+import signal
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, NamedTuple, Self
+
+from ..._kernel.pidfd import wait_readable
+from ..._kernel.signal_handlers import is_from_handler
+from ..._limits.python_stack import StackRequest, await_answers, stack_file
+from ..._process.result_channel import printable
+from ..._process.result_layout import shortened
+from ..._process.unreaped import reap_ended
+from ..._sandbox.files.replaced import are_mounted
+from ...exit_status import ExitStatus
+from ..crossing.messages import send
+from ..crossing.pickling import pickled_call
+from ..in_call.serving import CALL, NOT_LAST
+from ..template.call_request import AS_IT_IS
+from ..template.called_child import CalledChild
+from ..template.template import Template
+from ..template.watching import watcher
+from .call_future import CallFuture
+from .captured import Captured
+
+_log = logging.getLogger("ramet.executor")
+_STACK_SECONDS = 0.2
+_MOST_LETTERS = 1 << 16  # of a stack
+_TREE_SECONDS = 5.0
+# How long the pool waits for a process that is to run another call and does not read it. An honest one has
+# read all that came before, so that its socket has room for all but the longest lists of arrays.
+_READING_SECONDS = 1.0
+_NO_DESCRIPTOR = -1
+# The plan of a further call, by whether it is the last and whether files for its output come with it, as
+# CallRequest.plan says it.
+_PLANS = {
+    (False, False): NOT_LAST,
+    (False, True): pickle.dumps({"last": False, "outputs": True}),
+    (True, False): b"",
+    (True, True): pickle.dumps({"outputs": True}),
+}
+# Of a send to a process that has ended; a channel that is closed is invalid.
+_GONE = (BrokenPipeError, ConnectionResetError, ValueError)
+
+
+class Rules(NamedTuple):
+    """What holds for each call of a pool.
+
+    most: calls at once. timeout: in seconds, of a call. reuse: calls in one process. memory: in bytes, or
+    as text. captures: whether the output of a call is kept. most_output: in bytes, which that may not
+    exceed. options: of each process. initializer: called first in each, with its arguments.
+    """
+
+    most: int
+    timeout: float | None = None
+    reuse: int = 1
+    memory: int | str | None = None
+    captures: bool = False
+    most_output: int | None = None
+    options: dict[str, Any] | None = None
+    initializer: tuple[Callable[..., object], tuple[Any, ...]] | None = None
+
+    @property
+    def ask_nothing(self) -> bool:
+        """Whether the first call of a process asks for no more than a call of its template does."""
+        return (
+            self.reuse == 1
+            and self.timeout is None
+            and self.memory is None
+            and not self.options
+            and not self.captures
+        )
+
+
+class Call:
+    """A call, from its submission to the end of its process."""
+
+    def __init__(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.future: CallFuture[Any] = CallFuture()
+        self.fn, self.args, self.kwargs = fn, args, kwargs
+        self.number = 0
+        self.worker: Worker | None = None
+        self.is_done = False
+        self.is_counted = False  # among those that are done
+        self.attempt = 0  # to begin it, which one thread makes; 0: it waits
+        self.is_put_back = False  # its future is told to run, and it waits for room
+        self.reason = ""  # why it was killed
+        self.stack = ""  # where it was when it was killed
+
+    def pickled(
+        self, initializer: tuple[Callable[..., object], tuple[Any, ...]] | None
+    ) -> tuple[Any, ...]:
+        """The call for its process, with an initializer for one that has none yet."""
+        if initializer is None and not self.kwargs:
+            return pickled_call(self.fn, self.args)
+        return pickled_call(_call_fully, (initializer, self.fn, self.args, self.kwargs))
+
+    def may_begin(self) -> bool:
+        """Whether it was not cancelled; from here on its future runs."""
+        if self.is_put_back:
+            return not self.future.cancelled()
+        return self.future.set_running_or_notify_cancel()
+
+    @property
+    def what(self) -> Callable[..., Any]:
+        """The caller's function, also of a call of map() that has several items."""
+        return self.args[0] if self.fn is apply else self.fn
+
+    @property
+    def was_being_read(self) -> bool:
+        """Whether its function had not begun when it was killed, as its module was still imported."""
+        return "in loaded_call" in self.stack and isinstance(self.fn.__module__, str)
+
+    def __str__(self) -> str:
+        from reprlib import repr as shortened
+
+        try:
+            name = getattr(self.fn, "__qualname__", None) or repr(self.fn)
+            named = [f"{name}={shortened(value)}" for name, value in self.kwargs.items()]
+            return f"{name}({', '.join([*map(shortened, self.args), *named])})"
+        except Exception:  # of a __repr__ of the caller's
+            return f"{object.__repr__(self.fn)}(...)"
+
+
+def apply(fn: Callable[..., Any], items: list[tuple[Any, ...]]) -> list[Any]:
+    """What one call of map() does for several items."""
+    return [fn(*item) for item in items]
+
+
+def _call_fully(
+    initializer: tuple[Callable[..., object], tuple[Any, ...]] | None,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    if initializer is not None:
+        prepare, arguments = initializer
+        prepare(*arguments)
+    return fn(*args, **kwargs)
+
+
+class Worker:
+    """A process that runs calls, one after the other."""
+
+    def __init__(self, child: CalledChild[Any]) -> None:
+        channel = child.channel
+        assert channel is not None
+        self.child = child
+        self.channel = channel.fileno()
+        self.pidfd = child.fileno()
+        self.served = 0
+        self.call: Call | None = None
+        self._stack_file = _NO_DESCRIPTOR
+        self._captured: Captured | None = None
+        self._tree_ended_by = ""
+        self.outcome: tuple[bool, Any] | None = None  # that is told when the process has ended
+        self._futures: weakref.WeakSet[CallFuture[Any]] = weakref.WeakSet()
+        self.sending = threading.RLock()  # until its call is noted
+        self.is_over = False  # nothing is sent to it any more
+        self._is_deaf = False  # it does not read what is sent to it
+        self.must_end_by = 0.0  # in seconds of time.monotonic()
+
+    @classmethod
+    def begun(
+        cls, template: Template, call: tuple[Any, ...], rules: Rules, fn: Callable[..., Any]
+    ) -> Self:
+        """A new process that begins with this call."""
+        if rules.ask_nothing:
+            return cls(template.begin(AS_IT_IS, fn, call))
+        files, captured = _NO_DESCRIPTOR, _captured(rules)
+        try:
+            if captured is not None and captured.most_bytes is not None:
+                watcher.have_thread()  # while the call can still begin later
+            request = template.request(memory=rules.memory, options=rules.options or {})
+            if rules.timeout is not None:
+                files = stack_file()
+                request.answer_stacks_by(files)
+            if rules.reuse > 1:
+                request.plan["last"] = False
+            if captured is not None:
+                request.write_to(*captured.descriptors)
+                if request.memory is not None:
+                    request.memory.bytes_beside = captured.memory
+            worker = cls(template.begin(request, fn, call))
+        except BaseException:
+            if captured is not None:
+                captured.close()
+            if files >= 0:
+                os.close(files)
+            raise
+        worker._stack_file = files
+        worker._capture(captured)
+        return worker
+
+    def send(self, call: tuple[Any, ...], rules: Rules) -> bool:
+        """Let it run another call. Returns whether it was there to take it, and is confined as it was.
+
+        One that does not read may have got a part of the call: it is not to be asked again, and end_tree()
+        kills it.
+
+        Nothing is reaped or closed here: the pool's thread waits for these descriptors.
+        """
+        if self.is_over or wait_readable(self.pidfd, 0) or not are_mounted(self.child.points):
+            return False
+        captured = _captured(rules)
+        outputs = () if captured is None else tuple(captured.descriptors)
+        try:
+            plan = _PLANS[self.served + 1 >= rules.reuse, bool(outputs)]
+            send(
+                *(self.child.live_channel, CALL, (plan, *call), outputs),
+                sealed=False,
+                timeout=_READING_SECONDS,
+            )
+        except BaseException as error:
+            if captured is not None:
+                captured.close()
+            self._is_deaf = isinstance(error, TimeoutError) and not is_from_handler(error)
+            if self._is_deaf or isinstance(error, _GONE):
+                return False
+            raise
+        self._capture(captured)
+        if captured is not None:
+            self.child.count_beside(captured.memory)
+        return True
+
+    def _capture(self, captured: Captured | None) -> None:
+        """The call has begun that writes there."""
+        self._captured = captured
+        if captured is not None and captured.most_bytes is not None:
+            with suppress(BlockingIOError):  # then it is looked at when the call is over
+                watcher.add(captured, self.child)
+
+    def finish(self) -> bool:
+        """Let it run a last call, of nothing. Returns whether it was there to take it.
+
+        After that it removes what the calls before have left: trackers.py.
+        """
+        try:
+            last = (b"", *pickled_call(int, ()))
+            send(*(self.child.live_channel, CALL, last, ()), sealed=False, timeout=_READING_SECONDS)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    @property
+    def _ends_tree_by(self) -> str:
+        return self._tree_ended_by or ("pid namespace" if self.child.has_namespace else "walk")
+
+    @property
+    def has_written_too_much(self) -> bool:
+        """Whether its call has, whose outcome is there."""
+        return self._captured is not None and self._captured.is_too_much
+
+    def keep_outcome(self, raised: bool, value: Any) -> None:
+        """Of its call, which is over, until its process has ended."""
+        assert self.call is not None
+        self.call.is_done = True
+        self.outcome = raised, value
+
+    def leave_call(self, rules: Rules) -> None:
+        """The call is over; what it wrote is its future's. OSError or MemoryError: it cannot be read."""
+        call, self.call = self.call, None
+        assert call is not None
+        call.is_done = True
+        self.served += 1
+        future = call.future
+        self._futures.add(future)
+        # With reuse it is told when the process has ended.
+        if rules.reuse == 1 or self._tree_ended_by or self.is_over:
+            future.tree_ended_by = self._ends_tree_by
+        call.worker = None
+        captured, self._captured = self._captured, None
+        if captured is not None:
+            try:
+                future.stdout, future.stderr = captured.texts()
+            finally:
+                captured.close()
+
+    def expire(self) -> StackRequest | None:
+        """The deadline of its call has come. Returns the request for where it is, before it is killed."""
+        assert self.call is not None
+        self.call.reason = "deadline"
+        pidfd = self.child.pidfd
+        return None if pidfd is None else StackRequest.begun(pidfd, self._stack_file)
+
+    def kill(self) -> None:
+        """Kill it and all that it has started; not what has become another user's, as sudo does."""
+        try:
+            self._end_tree(kills=True)
+        except PermissionError as error:
+            if self.call is not None:
+                _log.warning("%s runs on: %s", self.call, error)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; SIGKILL is for all that it has started, too."""
+        if number == signal.SIGKILL:
+            self.kill()
+        else:
+            with suppress(PermissionError):  # as above
+                self.child.send_signal(number)
+
+    def end_tree(self) -> None:
+        """Its last call is over: end it and all that it has started."""
+        self._end_tree(kills=self._is_deaf)
+        self.child.let_go()
+
+    def _end_tree(self, *, kills: bool) -> None:
+        child = self.child
+        if child.has_namespace:
+            self._tree_ended_by = "pid namespace"
+            child.kill_all()
+        elif child.kill_cgroup():
+            self._tree_ended_by = "cgroup"
+        else:
+            self._tree_ended_by = "walk"
+            if kills or child.has_children():
+                # Whatever keeps it from being found (no free descriptor, no /proc): others go on.
+                with suppress(OSError, RuntimeError):
+                    child.kill_tree(_TREE_SECONDS)
+                child.kill()
+
+    def conclude(self) -> ExitStatus:
+        """It has ended: reap it."""
+        status = self.child.wait()
+        for future in self._futures:
+            future.tree_ended_by = self._ends_tree_by
+        self._tell_changes()
+        if self._stack_file >= 0:
+            os.close(self._stack_file)
+        if self.call is None and self._captured is not None:
+            self._captured.close()
+        reap_ended()
+        return status
+
+    def _tell_changes(self) -> None:
+        """To the futures that somebody still has."""
+        changes = self.child.changes
+        if changes is None:
+            return
+        if self.call is not None:
+            self._futures.add(self.call.future)
+        for future in self._futures:
+            future.changes = changes
+
+
+def expire(workers: Iterable[Worker]) -> None:
+    """The deadlines of their calls have come: note where they are, and kill them, and what they started.
+
+    All are asked at once: one that does not answer holds up no other.
+    """
+    asked = [(one, one.call, one.expire()) for one in workers if one.call is not None]
+    await_answers([request for *_, request in asked if request is not None], _STACK_SECONDS)
+    for worker, call, request in asked:
+        if request is not None:
+            call.stack = _readable(request.answer())
+        worker.kill()
+
+
+def _readable(stack: str) -> str:
+    """What the call may have written itself; escaping makes it longer."""
+    return shortened(printable(shortened(stack, _MOST_LETTERS)), _MOST_LETTERS)
+
+
+def _captured(rules: Rules) -> Captured | None:
+    """What takes the output of a call, where it is kept."""
+    return Captured(rules.most_output) if rules.captures else None

@@ -1,0 +1,335 @@
+"""In a clone of the template: the warm-up, then the calls that come over its channel."""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from ... import _core
+from ..._core import wait_readable
+from ..._limits.python_stack import answer_stack_requests
+from ..._limits.resident_watch import limit_data
+from ..._process.result_layout import in_words
+from ..crossing import outcome
+from ..crossing.call_options import FailedSetup, carry_out, make_way
+from ..crossing.caller_state import apply
+from ..crossing.messages import Channel, Message, channels, receive, send, understood
+from ..crossing.pickling import loaded, loaded_call, pickled_call
+from .confining import carry_out as carry_out_steps
+from .reading_call import reading
+
+# Kinds of messages to the child; those of outcomes are result_layout's.
+CALL = 1
+# In the place of a plan that says no more than that another call may follow: native/python/plain_calls.c.
+NOT_LAST = b"+"
+READY = 64  # from a child that has been asked to say when it is warm
+# What Channel.serve_plain() says; the numbers are native/python/plain_calls.c's.
+ENDED, ANOTHER, RETURNED, RAISED, ALONE = range(5)
+_PLAN_AND_PICKLE = 2  # the first parts of a call
+_CLOSED = (
+    b"ramet: the call has closed the descriptor that its outcome goes by, and so it is lost; "
+    b"let it close those alone that it has opened\n"
+)
+LET_GO_MILLISECONDS, UNTIL_LET_GO = 1, -1  # that it waits after the last call
+
+Plan = dict[str, Any]
+
+# Descriptors that came with the call, for its function: CallRequest.pass_on().
+passed: list[int] = []
+
+
+def calls_to_warm_up(*, by_value: bool) -> list[tuple[Any, ...]]:
+    """Calls that a spare serves, pickled. by_value: with one that cloudpickle reads, if that is here."""
+    of_all = ((_plain, (1, "a")), (_pickled, ([None],)), (divmod, (7, 2)))
+    calls = [pickled_call(fn, args) for fn, args in of_all]
+    if by_value and "cloudpickle" in sys.modules:
+        calls.append(pickled_call(lambda *given: given, (1, [None])))
+    return calls
+
+
+def warm_up(
+    warm: Callable[[], object] | None, channel: Channel, calls: Sequence[tuple[Any, ...]]
+) -> None:
+    """Write to the pages that a call writes to, so that they are the clone's own already.
+
+    A call that is there by now does not wait for that, but for warm.
+    """
+    ours, theirs = channels()
+    for call in calls:
+        if wait_readable(channel.fileno(), 0.0):
+            break
+        send(ours, CALL, (b"", *call))
+        _serve_next(theirs, _NOTHING, os.getpid())
+        receive(ours)
+    ours.end()
+    theirs.await_end(LET_GO_MILLISECONDS)
+    if warm is not None:
+        warm()
+
+
+def _plain(*_: object) -> tuple[object, ...]:
+    return 1.5, "an outcome that is plain"
+
+
+def _pickled(*_: object) -> list[object]:
+    return [["an outcome that is pickled"]]
+
+
+Act = Callable[[], object]
+
+
+class Around(NamedTuple):
+    """What is done before the function of a call, after it, and at the end of its child.
+
+    finish: after the function of the last call, while its outcome is not told. let_go_milliseconds: how
+    long a child whose call is over waits to be let go.
+    """
+
+    before: Act | None = None
+    after: Act | None = None
+    finish: Act | None = None
+    let_go_milliseconds: int = LET_GO_MILLISECONDS
+    last: Act | None = None
+
+
+_NOTHING = Around()
+
+
+_served: list[Channel] = []
+
+
+def leave_channel() -> None:
+    """A copy of this process must not keep the caller waiting for an outcome when this one has died."""
+    while _served:
+        _served.pop().close()
+
+
+os.register_at_fork(after_in_child=leave_channel)
+
+
+def serve(channel: Channel, around: Around) -> int:
+    """Serve calls until the caller lets this process go. Returns the exit code."""
+    code, pid = 0, os.getpid()
+    _served.append(channel)
+    try:
+        while (served := _serve_next(channel, around, pid)) is not None:
+            code, last = served
+            if last:
+                channel.await_end(around.let_go_milliseconds)
+                if around.last is not None:
+                    around.last()
+                break
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the caller is gone, or wants nothing any more
+    except OSError as error:
+        code = _say_closed(error)
+    except SystemExit:  # the end of this process is the outcome
+        if around.finish is not None and os.getpid() == pid:
+            around.finish()
+        raise
+    return code
+
+
+def give_up(channel: Channel, error: BaseException) -> int:
+    """Let this be the outcome of the first call. Returns the exit code."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        outcome.put_error(channel, error, None)
+        while receive(channel) is not None:
+            pass
+    return 1
+
+
+def give_up_unprepared(channel: Channel, label: str, file: bytes | None, number: int) -> int:
+    """Let it be the outcome of the first call that this process cannot be confined: no call runs in it."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        outcome.put_unprepared(channel, label, number, None if file is None else os.fsdecode(file))
+        channel.await_end(UNTIL_LET_GO)
+    return 1
+
+
+def _serve_next(channel: Channel, around: Around, pid: int) -> tuple[int, bool] | None:
+    """The next call, after those that the core serves alone: the exit code, and whether it is the last."""
+    served, one, last = channel.serve_plain(around.before, around.after, around.finish)
+    if served == ENDED:
+        return None
+    if served == ALONE:
+        return 0, True
+    if served == ANOTHER:
+        return _serve_one(channel, understood(one, done_with=_PLAN_AND_PICKLE), around)
+    value, error = (None, one) if served == RAISED else (one, None)
+    _leave_if_copied(pid, error)
+    return _answer(channel, value, error, None), last
+
+
+def _serve_one(channel: Channel, message: Message, around: Around) -> tuple[int, bool]:
+    (_, parts, descriptors), plan = message, _plan(message[1][0])
+    trusted, last = plan.get("trusted"), plan.get("last", True)
+    try:
+        if "options" in plan:
+            descriptors = make_way(channel, plan["options"], descriptors)
+        _take_place(plan, descriptors)
+    except FailedSetup as failed:
+        return outcome.put_unprepared(channel, *failed.args), True
+    except Exception as error:
+        return outcome.put_lost(
+            channel, f"the child cannot begin the call: {in_words(error)}"
+        ), True
+    try:
+        with reading():
+            fn, args = loaded_call(parts[1:])
+    except Exception as error:
+        return outcome.put_lost(channel, _unreadable(error)), last
+    return _call(channel, fn, args, trusted, around, last=last), last
+
+
+def _call(
+    channel: Channel,
+    fn: Callable[..., object],
+    args: tuple[Any, ...],
+    trusted: bool | None,
+    around: Around,
+    *,
+    last: bool,
+) -> int:
+    pid, value, error = os.getpid(), None, None
+    if around.before is not None:
+        around.before()
+    try:
+        value = fn(*args)
+    except SystemExit:
+        raise
+    except BaseException as raised:
+        error = raised
+    _leave_if_copied(pid, error)
+    if around.after is not None:
+        around.after()
+    if last and around.finish is not None:
+        around.finish()
+    return _answer(channel, value, error, trusted)
+
+
+def call_once(
+    channel: Channel, fn: Callable[..., object], args: tuple[Any, ...], around: Around
+) -> int:
+    """Run one function that is there already, and send what came of it. Returns the exit code."""
+    code = 0
+    try:
+        code = _call(channel, fn, args, None, around, last=True)
+        channel.await_end(around.let_go_milliseconds)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the caller is gone, or wants nothing any more
+    except OSError as error:
+        code = _say_closed(error)
+    return code
+
+
+def _say_closed(error: OSError) -> int:
+    """Tell where it can be told that the function has closed the channel. Returns the exit code."""
+    if error.errno not in {errno.EBADF, errno.ENOTSOCK}:  # another file may have its number
+        raise error
+    with suppress(OSError):
+        os.write(2, _CLOSED)
+    return 1
+
+
+def _leave_if_copied(pid: int, error: BaseException | None) -> None:
+    """End a fork made in the function, which came back as well."""
+    if os.getpid() != pid:
+        _core.flush_standard_streams()
+        os._exit(0 if error is None else 1)
+
+
+def _answer(
+    channel: Channel, value: object, error: BaseException | None, trusted: bool | None
+) -> int:
+    _core.flush_standard_streams()  # before the outcome: whoever has that has seen all output
+    if error is not None:
+        return outcome.put_error(channel, error, trusted)
+    return outcome.put_value(channel, value, trusted)
+
+
+def _plan(text: Any) -> Plan:
+    if text == NOT_LAST:
+        return {"last": False}
+    plan: Plan = loaded((text,)) if text else {}
+    return plan
+
+
+def _take_place(plan: Plan, descriptors: Sequence[int]) -> None:
+    """Become what the caller asks for: first its limits, then where it is, then the options."""
+    if not plan:
+        return
+    taken = iter(descriptors)
+    for name, act in _ACTS.items():
+        if name in plan:
+            act(plan[name], taken)
+    if plan.get("stopped"):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _enter_cgroup(count: int, taken: Iterator[int]) -> None:
+    for _ in range(count):
+        entry = next(taken)
+        os.write(entry, b"0")
+        os.close(entry)
+
+
+def _write_only(rules: tuple[int, Sequence[str]], _: Iterator[int]) -> None:
+    from ..._sandbox.files.in_a_call import writes_only  # which calls in a sandbox alone need
+
+    abi, paths = rules
+    carry_out_steps([("LANDLOCK", *writes_only(paths, abi))], [("landlock_restrict_self", None)])
+
+
+def _write_outputs(_: object, taken: Iterator[int]) -> None:
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        output = next(taken)
+        os.dup2(output, number)
+        os.close(output)
+        if getattr(sys, name, None) is None:  # closed when the caller began, whose copy this is
+            stream = open(number, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
+def _take_name(name: str, _: Iterator[int]) -> None:
+    with open("/proc/thread-self/comm", "wb") as comm:
+        comm.write(os.fsencode(name))
+
+
+def _limit_data(budget: int, _: Iterator[int]) -> None:
+    limit_data(budget)
+
+
+def _keep_passed(count: int, taken: Iterator[int]) -> None:
+    passed[:] = [next(taken) for _ in range(count)]
+
+
+# By the name in the plan, in the order of the descriptors that go with each.
+_ACTS: dict[str, Callable[[Any, Iterator[int]], None]] = {
+    "entry": _enter_cgroup,
+    "stack": lambda _, taken: answer_stack_requests(next(taken)),
+    "outputs": _write_outputs,
+    "passed": _keep_passed,
+    "data_limit": _limit_data,
+    "caller": lambda changes, taken: apply(
+        changes, [next(taken) for _ in changes.get("files", ())]
+    ),
+    "write": _write_only,
+    "options": lambda options, taken: carry_out(options, list(taken)),
+    "name": _take_name,
+}
+
+
+def _unreadable(error: Exception) -> str:
+    hint = ""
+    if isinstance(error, ModuleNotFoundError):
+        hint = (
+            f"; the template does not find module {error.name!r}: put its directory on sys.path, "
+            "or preload it"
+        )
+    elif isinstance(error, AttributeError):
+        hint = "; the module has changed since the template imported it, or it was made at run time"
+    return f"the call cannot be read in the template's child: {in_words(error)}{hint}"

@@ -1,0 +1,192 @@
+"""What a fork breaks: what a template must not hold when it is cloned, and what each clone makes anew."""
+
+import _random
+import gc
+import os
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from ..._kernel import procfs
+from ...errors import TemplateError
+
+# ---- refused
+
+
+def refuse_hazards(allowed: Collection[str]) -> None:
+    """Raise TemplateError when this process holds what no clone of it can use.
+
+    allowed: names of hazards that are not looked at.
+    """
+    found = [
+        f"{what} ({remedy.format(allow=f'allow=[{name!r}]')})"
+        for name, (find, remedy) in HAZARDS.items()
+        if name not in allowed
+        for what in [", ".join(_counted(find()))]
+        if what
+    ]
+    if found:
+        raise TemplateError(
+            "invalid template: after preload and setup it holds what does not survive a fork: "
+            + "; ".join(found)
+        )
+
+
+def require_threads_shown() -> None:
+    """Raise TemplateError where /proc does not show the threads of this process."""
+    try:
+        procfs.other_threads()
+    except FileNotFoundError:
+        raise TemplateError(
+            "there is no /proc of this pid namespace, in which a template counts its threads: mount one"
+        ) from None
+
+
+def _counted(found: Iterable[str]) -> Iterator[str]:
+    """Each once, with how often it was found."""
+    numbers: dict[str, int] = {}
+    for one in found:
+        numbers[one] = numbers.get(one, 0) + 1
+    return (one if count == 1 else f"{one} ({count} of them)" for one, count in numbers.items())
+
+
+# jemalloc's: its fork handlers free its locks in the child, which gives memory back without threads.
+# Source: jemalloc, background_thread_postfork_child().
+_NOT_MISSED = {"jemalloc_bg_thd"}
+
+
+def threads_left() -> Iterator[str]:
+    """Threads that remain: a clone would have the locks that they hold, and not the threads."""
+    threading = sys.modules.get("threading")
+    names = {} if threading is None else {one.native_id: one.name for one in threading.enumerate()}
+    for tid in procfs.other_threads():
+        try:
+            with open(f"/proc/self/task/{tid}/comm", encoding="utf-8", errors="replace") as comm:
+                own = comm.read().strip()
+        except OSError:  # it has ended
+            continue
+        if tid in names or own not in _NOT_MISSED:
+            yield f"thread {names.get(tid, own)!r}"
+
+
+def _sqlite_connections() -> Iterator[str]:
+    """sqlite3(3): a connection must not be carried across a fork."""
+    sqlite3 = sys.modules.get("sqlite3")
+    if sqlite3 is None:
+        return
+    for one in _objects_of(sqlite3.Connection):
+        try:
+            one.total_changes  # noqa: B018 - raises when it has been closed
+        except sqlite3.ProgrammingError:
+            continue
+        yield "an open sqlite3 connection"
+
+
+def _cuda() -> Iterator[str]:
+    """A CUDA context cannot be used after a fork."""
+    torch = sys.modules.get("torch")
+    cuda = getattr(torch, "cuda", None)
+    if cuda is not None and getattr(cuda, "is_initialized", bool)():
+        yield "CUDA, initialized by torch"
+        return
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            continue
+        if target.startswith(("/dev/nvidia", "/dev/kfd")):
+            yield f"an open {target}"
+            return
+
+
+def _grpc_channels() -> Iterator[str]:
+    """Channels of grpc have threads and locks of their own below Python."""
+    cygrpc = sys.modules.get("grpc._cython.cygrpc")
+    kinds = tuple(
+        kind for kind in (getattr(cygrpc, "Channel", None), getattr(cygrpc, "Server", None)) if kind
+    )
+    for one in _objects_of(kinds) if kinds else ():
+        yield f"an open grpc {type(one).__name__}"
+
+
+def _event_loops() -> Iterator[str]:
+    """A loop that runs belongs to the code around this call; one with a selector shares its epoll."""
+    events = sys.modules.get("asyncio.events")
+    if events is None:
+        return
+    if events._get_running_loop() is not None:
+        yield "a running asyncio event loop"
+        return
+    for loop in _objects_of(events.AbstractEventLoop):
+        if not loop.is_closed():
+            yield "an asyncio event loop that is not closed"
+
+
+def _objects_of(kinds: Any) -> Iterator[Any]:
+    """By their own types: isinstance() asks a proxy for its class, which may be code of others."""
+    for one in gc.get_objects():
+        if issubclass(type(one), kinds):
+            yield one
+
+
+_JOIN = (
+    "end it in setup, and start it in the calls; if a library has started it by its import: {allow}, where "
+    "the calls can do without that thread, or leave the import to them"
+)
+
+# By the name that allow= takes: what finds it, and what to do about it.
+HAZARDS: dict[str, tuple[Callable[[], Iterator[str]], str]] = {
+    "threads": (threads_left, _JOIN),
+    "sqlite3": (_sqlite_connections, "close it in setup, and connect in the calls, or {allow}"),
+    "cuda": (_cuda, "use the device in the calls only, or {allow}"),
+    "grpc": (_grpc_channels, "open channels in the calls, or {allow}"),
+    "asyncio": (
+        _event_loops,
+        "close the loop in setup, and call asyncio.run() in the calls, or {allow}",
+    ),
+}
+
+# ---- made anew in each clone
+
+
+def renewals() -> list[Callable[[], object]]:
+    """What a new clone is to call: it makes anew what two clones must not have in common."""
+    return [
+        act
+        for name, of in _RENEWALS.items()
+        if name in sys.modules
+        for act in of(sys.modules[name])
+    ]
+
+
+def _of_random(random: Any) -> Iterator[Callable[[], object]]:
+    """What random.seed() does, without functions of Python's."""
+    yield partial(_random.Random.seed, random._inst)
+    yield partial(setattr, random._inst, "gauss_next", None)
+
+
+def _of_threading(threading: Any) -> Iterator[Callable[[], object]]:
+    yield threading.main_thread()._set_native_id
+
+
+def _of_numpy(random: Any) -> Iterator[Callable[[], object]]:
+    yield random.seed  # of the kernel's
+
+
+def _of_uuid(uuid: Any) -> Iterator[Callable[[], object]]:
+    for name, value in (
+        ("_last_timestamp", None),
+        ("_last_timestamp_v7", None),
+        ("_last_counter_v7", 0),
+    ):
+        if hasattr(uuid, name):
+            yield partial(setattr, uuid, name, value)
+
+
+_RENEWALS: dict[str, Callable[[Any], Iterator[Callable[[], object]]]] = {
+    "random": _of_random,
+    "threading": _of_threading,
+    "numpy.random.mtrand": _of_numpy,
+    "uuid": _of_uuid,
+}

@@ -1,0 +1,566 @@
+"""The template's own process: it loads what calls need, then makes a clone at each request.
+
+Each clone is its caller's child, not the template's: CLONE_PARENT. The template reads its requests from
+one socket and nothing of what calls carry.
+"""
+
+import _signal  # type: ignore[import-not-found] # module signal makes enums of handlers at each call
+import errno
+import gc
+import json
+import os
+import pickle
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache, partial
+from struct import Struct
+from typing import Any, NamedTuple, NoReturn
+
+from ... import _core
+from ..._kernel import clone_bits
+from ..._kernel.clone_args import CloneArgs
+from ..._kernel.descriptors import fill_standard
+from ..._kernel.names import WALL
+from ..._kernel.process_memory import private_bytes
+from ..._process.clone_call import CheckedCall
+from ..._process.request import is_by_clone
+from ..._process.tree import pid_namespace
+from ..._process.tree.subreaper import set_subreaper
+from ..crossing.messages import Channel, channels, receive, send, understood
+from ..crossing.outcome import rights
+from ..crossing.pickling import loaded
+from ..crossing.template_messages import (
+    CONFINE,
+    DERIVE,
+    FAILED,
+    GUARD,
+    LOADED,
+    MADE,
+    MAKE,
+    PIDS,
+    REFUSED,
+    Confining,
+    Loading,
+    Making,
+)
+from ..in_call.binding import TO_BIND_TEMPLATE, Hangup, bind, mark, to_bind, unmark
+from ..in_call.confining import carry_out
+from ..in_call.serving import (
+    READY,
+    UNTIL_LET_GO,
+    Around,
+    calls_to_warm_up,
+    give_up,
+    give_up_unprepared,
+    serve,
+    warm_up,
+)
+from ..in_call.trackers import let_remove, registered_finalizers
+from .fork_hazards import renewals
+from .loading import import_cloudpickle, load, source_files, take_name
+
+_SCHED_PARAM = Struct("i")  # struct sched_param
+_MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
+_FIRST_LOOKS = 3  # so many of the first spares look which those are
+_CALLS_BETWEEN_LOOKS = 512
+_MOST_KNOWN = 16
+_PATIENCE_SECONDS = 1.0
+# How all that a call has started ends: not with it; with its pid namespace; as its caller finds it.
+_MAY_LEAVE, _IN_NAMESPACE, _BY_WALK = range(3)
+
+
+class Confines(NamedTuple):
+    """Steps that a clone carries out, with their labels: made before it, so that it has nothing to make."""
+
+    plan: _core.Plan
+    labels: Sequence[tuple[str, bytes | None]]
+
+
+class Given(NamedTuple):
+    """What all clones by one request are given."""
+
+    kind: int
+    parts: Sequence[Any]
+    making: Making
+    confines: Sequence[Confines]  # what it does first
+
+
+class Begun(NamedTuple):
+    """What a clone is given; the core makes it, too: native/python/serve_clones.c."""
+
+    given: Given
+    channel: Channel
+    in_namespace: bool  # whether it is in a pid namespace of its own
+
+
+class _Template:
+    def __init__(self, control: Channel, *, dies_with_caller: bool) -> None:
+        self._control = control
+        self._dies_with_caller = dies_with_caller
+        self._warm: Callable[[], object] | None = None
+        self._spares = 0  # that were made here, and not by the core
+        # What the core makes alone, see Channel.serve_clones().
+        self._known: list[tuple[bytes, _core.Request, bool, _core.Plan, Given]] = []
+        self._may_nest = True  # pid namespaces
+        self._confines: Confines | None = None  # what each clone does first
+        # A pipe: its second end is held as long as another process has the memory of a confined clone.
+        self._memory_ends: tuple[int, int] | None = None
+        self._proc = -1  # where a clone that will be confined finds its shared memory
+        handler = _signal.getsignal(_signal.SIGINT)
+        # No function of Python's: each costs a clone some pages, which it copies when it writes to them.
+        self._take_interrupts = partial(_signal.signal, _signal.SIGINT, handler)
+
+    def load(self, parts: Sequence[Any]) -> None:
+        """Do what the message asks for, and say how that went."""
+        self.do(lambda: loaded(parts))
+
+    def do(self, read: Callable[[], Loading]) -> None:
+        """The same, for what is read by that."""
+        _core.gather_objects(True)
+        try:
+            loading = read()
+            if rights.trusted is None:
+                rights.trusted = loading.trusted
+            self._warm = loading.warm or self._warm
+            load(loading, self._control)
+            self._yields = _begin_to_yield()
+            self._prepare_for_itself()
+        except BaseException as error:
+            _flush()
+            self._say_failed(error)
+            self._control.await_end(
+                UNTIL_LET_GO
+            )  # what setup has started is killed with this process
+            _end(1)
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # a terminal sends it to all: calls get it alone
+        described = json.dumps([take_name(), *source_files()])
+        send(self._control, LOADED, (described.encode(),))
+
+    def _prepare_for_itself(self) -> None:
+        """What clones use is made once: what they make they have to write to."""
+        self._mask = mark()
+        bind = to_bind(self._mask) if self._dies_with_caller else []
+        yield_no_more = [_TO_YIELD_NO_MORE] if self._yields else []
+        self._first_steps = _core.Plan(bind)
+        self._first_steps_of_call = _core.Plan([*bind, *yield_no_more])
+        self._renewals = renewals()
+        self._calls_to_warm_up = {False: calls_to_warm_up(by_value=False)}
+        # Calls in a sandbox share no memory; there they save too little to be worth another way.
+        self._hot_pages = None if self._confines is not None else _core.HotPages()
+        note = None if self._hot_pages is None else self._hot_pages.note
+        plain = Around(self._take_interrupts, last=note)
+        remove = partial(let_remove, of_template=registered_finalizers())
+        self._arounds = {
+            _MAY_LEAVE: plain,
+            _IN_NAMESPACE: plain._replace(finish=partial(remove, in_namespace=True)),
+            _BY_WALK: plain._replace(
+                finish=partial(remove, in_namespace=False), let_go_milliseconds=UNTIL_LET_GO
+            ),
+        }
+
+    def _say_failed(self, error: BaseException) -> None:
+        from ..._process.result_layout import described
+
+        _, head = described(error)
+        send(self._control, FAILED, (head,))
+
+    def serve(self) -> int:
+        """Carry out requests until the caller closes the socket. Returns the exit code."""
+        while (served := self._control.serve_clones(self._known, self._run_clone)) is not None:
+            try:
+                kind, parts, descriptors = understood(served[0])
+                if kind == CONFINE:
+                    self._leave(parts, descriptors)
+                self._make(kind, parts, served[1])
+            except Exception as error:
+                self._refuse(error, None)
+        return 0
+
+    def _leave(self, parts: Sequence[Any], descriptors: Sequence[int]) -> None:
+        """Leave the caller's namespaces, for ever: the next clone is a template in others."""
+        from . import own_mappings
+
+        try:
+            confining: Confining = loaded(parts)
+            self._proc = own_mappings.open_proc()
+            own_mappings.replace_those_of_files(self._proc)
+            carry_out(*confining.leave, descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _make(self, kind: int, parts: Sequence[Any], init: tuple[int, int] | None) -> None:
+        """Make a clone, and tell the caller. init: of a namespace that there is for it already."""
+        making = _making(bytes(parts[0])) if kind == MAKE else Making(tree=kind == CONFINE)
+        if making.by_value and True not in self._calls_to_warm_up:
+            self._be_ready_for_values()
+        self._spares += making.spare
+        is_given = init is not None
+        needed = kind == CONFINE or self._confines is not None
+        flags = making.flags | (clone_bits.NEWNS if kind == MAKE and self._confines else 0)
+        try:
+            theirs, ours = channels()
+        except OSError as error:
+            self._refuse(error, init)
+            return
+        try:
+            if making.tree:
+                if kind == CONFINE:
+                    self._hold_memory()
+                init = self._new_namespace(init, needed=needed)
+            confines = self._confining(parts) if kind == MAKE else ()
+            given = Given(kind, parts, making, confines)
+            begun = Begun(given, ours, init is not None)
+            is_call = kind == MAKE and not making.spare
+            steps = self._first_steps_of_call if is_call else self._first_steps
+            clone = _clone_call(flags, making.set_tid)
+            try:
+                pid, _ = clone.make(self._run_first, (begun, theirs, init, steps, os.getppid()))
+            except OSError as error:
+                self._refuse(error, init)
+                return
+            finally:
+                if init is not None and kind != CONFINE:  # then it cannot, and makes no others
+                    pid_namespace.leave()
+            if init is not None:
+                pid_namespace.begin(init[0], _whose_end(kind, making, is_new=not is_given))
+            self._tell(pid, clone.args.pidfd.value, theirs, init)  # type: ignore[union-attr]
+        finally:
+            theirs.close()
+            ours.close()
+        if kind == MAKE:
+            self._make_known(given, clone.core, steps, in_namespace=init is not None)
+
+    def _be_ready_for_values(self) -> None:
+        """Not before a call comes by value: for all others cloudpickle is a tenth of what a start takes."""
+        import_cloudpickle()
+        self._calls_to_warm_up[True] = calls_to_warm_up(by_value=True)
+        gc.freeze()
+
+    def _make_known(
+        self, given: Given, request: _core.Request, steps: _core.Plan, *, in_namespace: bool
+    ) -> None:
+        """Let the core make the next such clone alone: what runs in Python copies pages."""
+        making = given.making
+        is_known = any(given.parts[0] == part for part, *_ in self._known)  # it could not be met
+        looks = making.spare and self._looks()
+        lacks_namespace = making.tree and not in_namespace and self._may_nest
+        if (
+            len(given.parts) == 1
+            and making.set_tid is None
+            and not (is_known or looks or lacks_namespace)
+        ):
+            self._known.append((bytes(given.parts[0]), request, in_namespace, steps, given))
+            del self._known[:-_MOST_KNOWN]
+
+    def _confining(self, parts: Sequence[Any]) -> Sequence[Confines]:
+        """The steps of one clone: those to its layer, whose name the caller chose, then those of all."""
+        if self._confines is None:
+            return ()
+        from ..._sandbox.files.in_a_call import steps_to_own_layer
+
+        layers = [steps_to_own_layer(bytes(name)) for name in parts[1:]]
+        return *(Confines(_core.Plan(one.steps), one.labels) for one in layers), self._confines
+
+    def _tell(self, pid: int, pidfd: int, theirs: Channel, init: tuple[int, int] | None) -> None:
+        descriptors = [pidfd, theirs.fileno()]
+        if init is not None:
+            descriptors.append(init[1])
+        pids = PIDS.pack(pid, 0 if init is None else init[0])
+        try:
+            self._send_made(pids, tuple(descriptors))
+        finally:
+            for descriptor in (pidfd, *descriptors[2:]):
+                os.close(descriptor)
+
+    def _send_made(self, pids: bytes, descriptors: tuple[int, ...]) -> None:
+        """As the core does it. Without them where too many of one user are in sockets: unix(7)."""
+        try:
+            send(self._control, MADE, (pids,), descriptors)
+        except OSError as error:
+            if error.errno != errno.ETOOMANYREFS:
+                raise
+            send(self._control, MADE, (pids,))
+
+    def _refuse(self, error: Exception, init: tuple[int, int] | None) -> None:
+        """Say so; the caller reaps the init of a namespace that nothing is in."""
+        number = getattr(error, "errno", None) or errno.EINVAL
+        told = json.dumps([number, str(error), 0 if init is None else init[0]]).encode()
+        send(self._control, REFUSED, (told,), () if init is None else (init[1],))
+        if init is not None:
+            os.close(init[1])
+
+    def _hold_memory(self) -> None:
+        """Have the next init give this memory back, unless what setup has started may run there."""
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
+        except ChildProcessError:
+            self._memory_ends = os.pipe()
+
+    def _new_namespace(
+        self, init: tuple[int, int] | None, *, needed: bool
+    ) -> tuple[int, int] | None:
+        """A pid namespace in which the next clone will be; None where it may not, and need not."""
+        try:
+            if init is None and not needed:
+                # Before it is entered: in a user namespace without a pid namespace of its own this
+                # process may not come back, and later clones would be in it as well.
+                pid_namespace.leave()
+            init = init or pid_namespace.new(self._memory_ends[1] if self._memory_ends else -1)
+        except OSError as error:
+            if needed:
+                raise
+            self._may_nest = error.errno != errno.EPERM
+            return None
+        pid_namespace.join_for_children(*init)
+        return init
+
+    # ---- in a clone: what is called here is called by each, and costs it pages that it copies
+
+    def _run_first(
+        self, first: tuple[Begun, Channel, tuple[int, int] | None, _core.Plan, int]
+    ) -> int:
+        """Do what the core does in a clone that it makes alone, and run it."""
+        begun, theirs, init, steps, parent = first
+        theirs.close()
+        self._control.close()
+        if init is not None:
+            os.close(init[1])
+        if begun.given.kind == GUARD:
+            from .layer_guard import remove_after  # which few templates need
+
+            return remove_after(parent, os.fsdecode(bytes(begun.given.parts[0])))
+        bind(steps, parent)
+        return self._run_clone(begun)
+
+    def _run_clone(self, begun: Begun) -> int:
+        """All that it does; it ends with that, without the handlers of atexit, which are the template's."""
+        try:
+            return self._begin(*begun)
+        finally:
+            _core.flush_standard_streams()
+
+    def _begin(self, given: Given, channel: Channel, in_namespace: bool) -> int:
+        kind, parts, making, confines = given
+        if kind == DERIVE:
+            return self._become_template(channel, parts)
+        if kind == CONFINE:
+            return self._become_confined(channel, loaded(parts))
+        for plan, labels in confines:
+            step, number = _core.do_steps(plan)
+            if step >= 0:
+                return give_up_unprepared(channel, *labels[step], number)
+        for renew in self._renewals:
+            renew()
+        end = _IN_NAMESPACE if in_namespace else _BY_WALK if making.tree else _MAY_LEAVE
+        if end == _BY_WALK:
+            set_subreaper(True)  # what it starts can be found below it, as long as it lives
+        failed = self._warm_up(channel, making) if making.spare else None
+        if failed is not None:
+            return give_up(channel, failed)
+        if making.measured:
+            send(channel, READY, (b"%d" % (private_bytes() + _MOST_HOT_BYTES),))
+        if making.spare and self._yields:
+            _yield_no_more()
+        return serve(channel, self._around(channel, end))
+
+    def _warm_up(self, channel: Channel, making: Making) -> BaseException | None:
+        """In a spare. Returns what warm= of the template has raised."""
+        self._try_interrupts()
+        try:
+            warm_up(self._warm, channel, self._calls_to_warm_up[making.by_value])
+        except BaseException as error:
+            error.add_note("raised by warm= of the template, before the call")
+            return error
+        if self._hot_pages is not None:
+            self._take_hot_pages(self._hot_pages, channel.fileno())
+        return None
+
+    def _around(self, channel: Channel, end: int) -> Around:
+        around = self._arounds[end]
+        if self._dies_with_caller:
+            return around
+        hangup = Hangup(channel)
+        return around._replace(
+            before=lambda: self._begin_at_risk(hangup), after=lambda: self._end_at_risk(hangup)
+        )
+
+    def _become_template(self, channel: Channel, parts: Sequence[Any]) -> int:
+        if self._yields:
+            _yield_no_more()
+        self._take_interrupts()
+        unmark(self._mask)
+        derived = _Template(channel, dies_with_caller=self._dies_with_caller)
+        derived._warm = self._warm
+        derived._confines = self._confines
+        derived.load(parts)
+        return derived.serve()
+
+    def _become_confined(self, channel: Channel, confining: Confining) -> int:
+        self._await_own_memory()
+        # What its clones need of these; the sandbox may not show their files.
+        from ..._sandbox.files import in_a_call  # noqa: F401
+        from . import own_mappings
+
+        if self._yields:
+            _yield_no_more()
+        _clone_call.cache_clear()  # the filter of system calls may hide what they were made for
+        if self._hot_pages is not None:
+            self._hot_pages.forget()  # it is memory of the process outside
+        unmark(self._mask)
+        template = _Template(channel, dies_with_caller=self._dies_with_caller)
+        template._warm = self._warm
+        try:
+            # Else one call would read what another writes there.
+            own_mappings.replace_all(self._proc)
+            carry_out(*confining.enter)
+            template._confines = Confines(_core.Plan(confining.call[0]), confining.call[1])
+        except Exception as error:
+            template._say_failed(error)
+            return 1
+        if self._dies_with_caller:  # a change of ids has cleared it
+            bind(TO_BIND_TEMPLATE, 0)
+        self._take_interrupts()
+        template.do(lambda: Loading((), None, None, confining.allow, trusted=False, by_value=False))
+        return template.serve()
+
+    def _await_own_memory(self) -> None:
+        """In a clone that will be a template: what it writes to while another has it is copied.
+
+        Copies are small pages, scattered; each clone of this process would pay for them.
+        """
+        if self._memory_ends is None:
+            return
+        end, held = self._memory_ends
+        os.close(held)
+        _core.wait_readable(end, _PATIENCE_SECONDS)
+        os.close(end)
+
+    def _take_hot_pages(self, hot_pages: _core.HotPages, calls: int) -> None:
+        """In a spare: copy what the calls of earlier ones have copied; in a few, look what its own does."""
+        if self._looks():
+            hot_pages.look()
+        else:
+            hot_pages.copy(_MOST_HOT_BYTES, calls)
+
+    def _looks(self) -> bool:
+        """Whether a spare is to look."""
+        if self._hot_pages is None:
+            return False
+        return self._spares <= _FIRST_LOOKS or self._control.sent % _CALLS_BETWEEN_LOOKS == 0
+
+    def _begin_at_risk(self, hangup: Hangup) -> None:
+        self._take_interrupts()
+        hangup.kills()
+        unmark(self._mask)
+
+    def _end_at_risk(self, hangup: Hangup) -> None:
+        mark()
+        hangup.spares()
+
+    def _try_interrupts(self) -> None:
+        """For the pages that the same writes to; one that comes meanwhile is ignored as before."""
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGINT])
+        self._take_interrupts()
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+
+def _whose_end(kind: int, making: Making, *, is_new: bool) -> int:
+    """The child with which its namespace ends, by its number: calls may outlive their template.
+
+    is_new: no clone call has failed in it before, which may have taken the first number.
+    """
+    if kind == CONFINE or not is_new:
+        return pid_namespace.FOR_ALL
+    return making.set_tid[0] if making.set_tid else pid_namespace.FIRST_CHILD
+
+
+@lru_cache(16)
+def _making(pickled: bytes) -> Making:
+    return Making(*pickle.loads(pickled))
+
+
+@lru_cache(16)
+def _clone_call(flags: int, set_tid: tuple[int, ...] | None) -> CheckedCall:
+    """Worked out once: each page that Python writes to here is copied after the clone call before."""
+    args = CloneArgs(clone_bits.PARENT | clone_bits.PIDFD | flags, exit_signal=0)
+    args.set_tid = set_tid
+    return CheckedCall(args, legacy=is_by_clone(args))
+
+
+def _begin_to_yield() -> bool:
+    """Let a request not take the processor from its caller, who goes on: sched(7) SCHED_BATCH."""
+    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+        return False
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        return True
+    return False
+
+
+_yield_no_more = partial(os.sched_setscheduler, 0, os.SCHED_OTHER, os.sched_param(0))
+_TO_YIELD_NO_MORE = ("SCHED_SETSCHEDULER", 0, os.SCHED_OTHER, bytearray(_SCHED_PARAM.pack(0)))
+
+
+def main(descriptor: int) -> NoReturn:
+    """Serve the socket of that number, in a fresh interpreter."""
+    sys.modules["__main__"].__dict__.pop("__file__", None)
+    os.set_inheritable(descriptor, False)
+    control = Channel(descriptor)
+    message = receive(control)
+    if message is None:
+        _end(0)
+    _, parts, _ = message
+    rights.callers = int.from_bytes(parts[0], "little")
+    template = _Template(control, dies_with_caller=True)
+    template.load(parts[1:])
+    code = served(template)
+    if (
+        sys.flags.inspect
+    ):  # PYTHONINSPECT: SystemExit would be a traceback, and a dialog at a terminal
+        from ctypes import pythonapi
+
+        pythonapi.Py_Exit(code)
+    sys.exit(code)
+
+
+def serve_here(control: Channel, callers: Channel, loading: Loading, tid: int) -> NoReturn:
+    """In a copy of the caller: become a template as it is. tid: of the thread that made it."""
+    callers.close()
+    fill_standard()
+    signal.set_wakeup_fd(-1)
+    rights.callers = _core.credentials_now()
+    # The end of the main thread is that of the process; any other thread may end before.
+    by_main_thread = tid == os.getppid()
+    if by_main_thread:
+        bind(TO_BIND_TEMPLATE, os.getppid())
+    template = _Template(control, dies_with_caller=by_main_thread)
+    template.do(lambda: loading)
+    sys.exit(served(template))
+
+
+def served(template: _Template) -> int:
+    """Serve to the end. Returns the exit code."""
+    try:
+        return template.serve()
+    except (BrokenPipeError, ConnectionResetError):
+        return 0  # the caller has gone meanwhile
+    except BaseException:
+        traceback.print_exc()
+        return 1
+
+
+def _end(code: int) -> NoReturn:
+    _flush()
+    os._exit(code)
+
+
+def _flush() -> None:
+    with suppress(BaseException):
+        _core.flush_standard_streams()

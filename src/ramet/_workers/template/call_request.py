@@ -1,0 +1,187 @@
+"""What a call asks for, checked in the caller and packed for the child."""
+
+import os
+import pickle
+import signal
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Self
+
+from ..._function.clone import NEW_NAMESPACES, checked_name, checked_set_tid
+from ..._kernel.clone_args import cgroup_descriptor
+from ..._kernel.clone_bits import INTO_CGROUP, STOPPED
+from ..._kernel.descriptors import Descriptors
+from ..._kernel.names import HasFileno
+from ..._kernel.timeouts import checked_timeout
+from ..._process.request import flags_and_signal
+from ..._process.tree.own_cgroup import InitialCgroup
+from ...flags import SIGNAL_BITS, CloneFlag, flag_bits
+from ..crossing.call_options import SentOptions
+from ..in_call.serving import NOT_LAST
+from .call_memory import CallMemory
+
+_NOT_LAST_ALONE = {"last": False}
+
+_ALLOWED = NEW_NAMESPACES | STOPPED | CloneFlag.CLEAR_SIGHAND.value
+
+
+class CallRequest:
+    """One call's wishes. close() closes what was opened for them."""
+
+    def __init__(
+        self,
+        *,
+        flags: int = 0,
+        timeout: float | None = None,
+        name: str | None = None,
+        trusted: bool | None = None,
+        set_tid: Sequence[int] | None = None,
+        cgroup: int | HasFileno | str | os.PathLike[str] | None = None,
+        memory: CallMemory | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self.flags = 0 if type(flags) is int and flags == 0 else _checked_flags(flags)
+        self.timeout = None if timeout is None else checked_timeout(timeout)
+        self.trusted = None if trusted is None else _checked_trust(trusted)
+        if self.trusted is None and (self.flags & NEW_NAMESPACES or options.get("namespaces")):
+            self.trusted = False
+        pids = None if set_tid is None else checked_set_tid(set_tid)
+        self.set_tid = None if pids is None else tuple(pids)
+        # What is decided by the clone call itself: no spare will do.
+        self.needs_clone = bool(self.clone_flags) or self.set_tid is not None
+        self.initial_cgroup: InitialCgroup | None = None
+        self.plan: dict[str, Any] = {}
+        self.descriptors: list[int] = []
+        self._held: Descriptors | None = None
+        self._options: SentOptions | None = None
+        if self.trusted is not None:
+            self.plan["trusted"] = self.trusted
+        if name is not None:
+            self.plan["name"] = checked_name(name)
+        if self.flags & STOPPED:
+            self.plan["stopped"] = True
+        if options:
+            self._options = SentOptions(options)
+        self.memory = memory  # its budget, until the child has it
+        if cgroup is not None:
+            self._enter(cgroup)
+        elif memory is not None and memory.entry is not None:
+            self.enter_by(memory.entry)
+        elif memory is not None:
+            self.plan["data_limit"] = memory.bytes
+        # Whether waitid(2) tells all about the end of its child.
+        self.ends_plainly = self.timeout is None and memory is None and cgroup is None
+
+    @classmethod
+    def of_nothing(cls) -> Self:
+        """A call without wishes, to which some can be added."""
+        return cls(
+            flags=0,
+            timeout=None,
+            name=None,
+            trusted=None,
+            set_tid=None,
+            cgroup=None,
+            memory=None,
+            options={},
+        )
+
+    @property
+    def clone_flags(self) -> int:
+        """The flags of the clone call; the child itself stops, and enters a cgroup."""
+        return self.flags & ~(STOPPED | INTO_CGROUP)
+
+    def _enter(self, cgroup: Any) -> None:
+        self._held = held = Descriptors()
+        shown = f"descriptor {cgroup}" if isinstance(cgroup, int) else str(cgroup)
+        if isinstance(cgroup, str | os.PathLike):
+            how = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+            cgroup = held.open(os.open, cgroup, how)
+        directory = cgroup_descriptor(cgroup)
+        self.initial_cgroup = InitialCgroup.before_clone(directory)
+        self.flags |= INTO_CGROUP
+        how = os.O_WRONLY | os.O_CLOEXEC
+        try:
+            self.enter_by(
+                held.open(lambda path: os.open(path, how, dir_fd=directory), "cgroup.procs")
+            )
+        except (FileNotFoundError, NotADirectoryError) as error:
+            why = "invalid cgroup: expected the directory of one, with a file cgroup.procs"
+            raise type(error)(error.errno, why, shown) from None
+
+    def enter_by(self, entry: int) -> None:
+        """The child writes itself into a cgroup by that descriptor of its cgroup.procs."""
+        before = self.plan.get("entry", 0)
+        self.plan["entry"] = before + 1
+        self.descriptors.insert(before, entry)  # the child takes all of these first
+
+    def write_only_below(self, paths: Sequence[str], landlock_abi: int) -> None:
+        """The child, in a sandbox, may write below these paths alone."""
+        self.plan["write"] = (landlock_abi, tuple(paths))
+
+    def answer_stacks_by(self, stack_file: int) -> None:
+        """The child writes its Python stack there when it is asked for it."""
+        self.plan["stack"] = True
+        self.descriptors.append(stack_file)
+
+    def write_to(self, stdout: int, stderr: int) -> None:
+        """The child's standard output and error are these."""
+        self.plan["outputs"] = True
+        self.descriptors += [stdout, stderr]
+
+    def pass_on(self, descriptors: Sequence[int]) -> None:
+        """The child's function finds these, by numbers of its own, in serving.passed."""
+        self.plan["passed"] = len(descriptors)
+        self.descriptors += descriptors
+
+    def packed(
+        self, changes: Mapping[str, Any], files: Sequence[int]
+    ) -> tuple[bytes, tuple[int, ...]]:
+        """The plan, and the descriptors that go with it. changes, files: see CallerState."""
+        if self is AS_IT_IS and not changes:
+            return b"", ()
+        plan, descriptors = self.plan, [*self.descriptors, *files]
+        if changes:
+            plan = {**plan, "caller": changes}
+        if self._options is not None:
+            plan = {**plan, "options": self._options.options}
+            descriptors += self._options.descriptors
+        if plan == _NOT_LAST_ALONE:
+            return NOT_LAST, tuple(descriptors)
+        return (pickle.dumps(plan) if plan else b""), tuple(descriptors)
+
+    def close(self) -> None:
+        """Close what was opened for it, and give back a budget that was not taken."""
+        if self.memory is not None:
+            self.memory.end()
+        if self._held is not None:
+            self._held.close()
+        if self._options is not None:
+            self._options.close()
+
+
+def _checked_flags(flags: int) -> int:
+    bits, signal_number = flags_and_signal(flag_bits(flags), None)
+    if flag_bits(flags) & SIGNAL_BITS and signal_number != signal.SIGCHLD:
+        raise ValueError(
+            "invalid flags: expected no exit signal, got one: a child that is cloned with CLONE_PARENT "
+            "sends SIGCHLD, as its template does"
+        )
+    refused = bits & ~_ALLOWED
+    if refused:
+        raise ValueError(
+            f"invalid flags: expected new namespaces (NEW...), CLEAR_SIGHAND or STOPPED, got "
+            f"{CloneFlag(refused)}: it would be shared with the template, not with the caller; "
+            "ramet.clone() shares with the caller"
+        )
+    return bits
+
+
+def _checked_trust(trusted: object) -> bool | None:
+    if trusted is not None and not isinstance(trusted, bool):
+        raise TypeError(f"invalid trusted: expected True, False or None, got {trusted!r}")
+    return trusted
+
+
+# Of most calls: nothing is to be made, checked or closed for one that asks for nothing.
+AS_IT_IS = CallRequest.of_nothing()

@@ -1,0 +1,363 @@
+"""The handle of a child that runs one call for its caller, cloned from a template."""
+
+import math
+import os
+import signal
+import time
+from _thread import TIMEOUT_MAX, RLock
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from ..._core import Channel, Held, PlainLink
+from ..._kernel import procfs
+from ..._kernel.signal_handlers import is_from_handler
+from ..._kernel.timeouts import checked_timeout, deadline_after, seconds_until
+from ..._process.child import Child
+from ..._process.result_channel import NOTHING, RAISED, VALUE
+from ..._process.tree.end import End
+from ..._process.tree.pid_namespace import PidNamespace
+from ..._process.tree.subreaper import Subreaper
+from ..._sandbox.files.replaced import ON_NOTHING, MountPoints
+from ...errors import ResultError, TimeoutExpired, still_running
+from ...exit_status import ExitStatus
+from ..crossing.messages import Message, close_received, receive
+from ..crossing.outcome import Reader
+from ..in_call.binding import wait_until_bound
+from .link import Clone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from .call_memory import CallMemory
+
+T_co = TypeVar("T_co", covariant=True)
+
+# How long a child that was let go may take to end before it is killed.
+_END_SECONDS = 5.0
+_END_OF_UNTRUSTED_SECONDS = 1.0
+_FOR_EVER = -1.0  # of a lock's acquire()
+
+
+class CalledChild(Child[T_co]):
+    """A child that a template was cloned for: the caller's own, with all that a Child can do.
+
+    result() returns as soon as the outcome is there. The child then ends by itself; wait() waits for that.
+    """
+
+    _channel: Channel
+    _reader: Reader
+    _ended_call: "Callable[[CalledChild[Any]], None] | None"  # None: its template may go before it
+    _is_over = False
+    _link: PlainLink | None = None  # of its template, which may read its outcome
+    _reading: RLock
+    _namespace: PidNamespace | None = None
+    _memory: "CallMemory | None" = None
+    _has_exceeded_memory = False
+    _leaves_namespace = False  # to be reaped later; a wait for this child still waits for it
+    points: MountPoints = ON_NOTHING  # see Link
+    _must_end_by = math.inf  # in seconds of time.monotonic(), for one that is not trusted to end
+
+    def connect(
+        self, clone: Clone, reader: Reader, ended_call: "Callable[[CalledChild[Any]], None]"
+    ) -> None:
+        """Stand for the clone, whose channel and namespace this owns from here on; the library's own."""
+        self._channel = clone.channel
+        if reader.is_of_untrusted:
+            self._channel.distrust()
+        self._namespace = clone.namespace
+        self.points = clone.points
+        self._reader = reader
+        self._ended_call = ended_call
+        self._reading = RLock()
+        clone.holder = self
+        self._hold(clone.pid, clone.pidfd)  # last: whoever ends what is held needs all of the above
+        clone.owns = False
+
+    def limit_memory(self, memory: "CallMemory") -> None:
+        """It has so much memory, until it has ended; the library's own."""
+        self._memory = memory
+        memory.begin(self)
+
+    def count_beside(self, bytes_beside: "Callable[[], int]") -> None:
+        """What else counts as its memory, from now on; the library's own."""
+        if self._memory is not None:
+            self._memory.bytes_beside = bytes_beside
+
+    @property
+    def has_namespace(self) -> bool:
+        """Whether it has a pid namespace, by which all that it started is ended; the library's own."""
+        return self._namespace is not None
+
+    @property
+    def channel(self) -> Channel | None:
+        """Readable when there is an outcome; None when the call is over. The library's own."""
+        return None if self._is_over else self._channel
+
+    def take_outcome(self, timeout: float | None) -> bool:
+        """Read the outcome, if it comes in time. Returns whether the call is over; the library's own."""
+        if self._is_over:
+            return True
+        if self._maker != os.getpid():
+            return False
+        deadline = deadline_after(timeout)
+        with Held(self._reading) as take:
+            # A signal handler may come here while its own thread reads; another thread may, for ever.
+            if take(timeout=_FOR_EVER if timeout is None else min(timeout, TIMEOUT_MAX)):
+                if not self._is_over:
+                    self._read(seconds_until(deadline))
+                return self._is_over
+            return False
+
+    def _read(self, timeout: float | None) -> None:
+        try:
+            most_bytes = self._reader.most_bytes
+            message = receive(self._channel, timeout, self.pidfd, most_bytes=most_bytes)
+        except (ValueError, OSError) as error:
+            if is_from_handler(error):
+                raise
+            if isinstance(error, TimeoutError) or self._is_over:
+                return
+            why = ResultError(f"what the child wrote cannot be read: {error}")
+            self._taken = (RAISED, why)
+            self.kill()
+        else:
+            if self._is_over:  # a signal handler has read it meanwhile
+                return
+            try:
+                self._taken = self._understood(message)
+            except BaseException as error:  # it passes, and the message is not there again
+                kind = type(error).__qualname__
+                why = ResultError(f"the outcome is lost: {kind} interrupted its reading")
+                self._taken = (RAISED, why)
+                self._is_now_over()
+                raise
+        self._is_now_over()
+
+    def next_outcome(self) -> tuple[int, Any] | None:
+        """The outcome of one call of several, NOTHING at the end; None while there is none.
+
+        The child is not let go. The library's own.
+        """
+        try:
+            most_bytes = self._reader.most_bytes
+            message = receive(self._channel, 0.0, self.pidfd, most_bytes=most_bytes)
+        except (ValueError, OSError) as error:
+            if is_from_handler(error):
+                raise
+            if isinstance(error, TimeoutError):
+                return None
+            self.kill()  # nothing that follows can be read
+            return RAISED, ResultError(f"what the child wrote cannot be read: {error}")
+        return self._understood(message)
+
+    def _understood(self, message: Message | None) -> tuple[int, Any]:
+        if message is None:
+            return NOTHING, None
+        for descriptor in message[2]:
+            close_received(descriptor)
+        raised, value = self._reader.read(message, self.pid, self.pidfd)
+        return (RAISED if raised else VALUE), value
+
+    def _is_now_over(self) -> None:
+        """The outcome has been read, or will not be. The child ends in a moment, or when it is let go."""
+        if not self._is_over:
+            self._is_over = True
+            if self._reader.is_of_untrusted:
+                self._must_end_by = time.monotonic() + _END_OF_UNTRUSTED_SECONDS
+            ended_call, self._ended_call = self._ended_call, None
+            if ended_call is not None:
+                ended_call(self)
+
+    def let_go(self) -> None:
+        """The call is over, and the child may end now; the library's own."""
+        self._is_now_over()
+        self._channel.end()
+
+    def reap(self) -> bool:
+        """Reap it, whose call is over, if it has ended; whether it has.
+
+        What is left in its namespace has been killed then, and takes a moment to end, for which wait()
+        waits. The library's own.
+        """
+        self._channel.end()
+        if time.monotonic() > self._must_end_by:
+            self.kill_all()
+        ended = self._reap_plain()
+        if ended is not None:
+            return ended
+        self._leaves_namespace = self._may_leave_namespace
+        try:
+            return self.poll() is not None
+        finally:
+            self._leaves_namespace = False
+
+    @property
+    def _may_leave_namespace(self) -> bool:
+        """Whether nothing is told of it or given to another call that it must be dead for."""
+        return self._namespace is not None and self._memory is None and self._supervision is None
+
+    def end_in_time(self) -> None:
+        """Wait for the end of one whose call is over, and bring it about if it must; the library's own."""
+        self._channel.end()
+        if self._must_end_by < math.inf and not super()._has_ended(self._grace()):
+            self.kill_all()
+        self.wait()
+
+    def _grace(self) -> float:
+        return min(_END_SECONDS, max(0.0, self._must_end_by - time.monotonic()))
+
+    # ---- as Child has them
+
+    def wait(self, timeout: float | None = None) -> ExitStatus:
+        status = super().wait(timeout)
+        if self._namespace is not None and self._maker == os.getpid():
+            self._namespace.end()  # which reap() does not wait for
+        return status
+
+    def _outcome_within(self, timeout: float | None) -> tuple[bool, Any]:
+        deadline = deadline_after(checked_timeout(timeout))
+        if self.take_outcome(timeout):
+            kind, value = self._taken or (NOTHING, None)
+            if kind != NOTHING:
+                return kind == RAISED, value
+        try:
+            return super()._outcome_within(seconds_until(deadline))
+        except TimeoutExpired:  # of what was left of it
+            raise still_running(self._what, cast(float, timeout), self.pid) from None
+
+    def _delivered(self) -> Any:
+        plain = NotImplemented if self._link is None else self._link._plain_outcome(self)
+        if plain is not NotImplemented:
+            return plain
+        self.take_outcome(None)
+        kind, value = self._taken or (NOTHING, None)
+        return value if kind == VALUE else NotImplemented
+
+    def __await__(self) -> "Generator[Any, Any, T_co]":
+        """result() under asyncio or trio: what is waited for is the outcome, not the end of the child."""
+        from ..._process import awaiting  # which needs anyio
+
+        if self._is_over or self._maker != os.getpid():
+            return self._result_after(awaiting.conclude(self, awaiting.end)).__await__()
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> T_co:
+        from ..._process import awaiting
+
+        try:
+            copy = self._channel.copied()
+            if copy is not None:  # else another thread was faster
+                # Of a child that has died another process, or this one, may have the other end.
+                end = self.copied_pidfd()
+                copies = (copy,) if end is None else (copy, end)
+                await awaiting.until(lambda: self.take_outcome(0.0), *copies)
+            if copy is None or self._taken is None or self._taken[0] == NOTHING:
+                await awaiting.conclude(self)
+        except BaseException:
+            await awaiting.end(self)
+            raise
+        return self.result()
+
+    def _has_ended(self, timeout: float | None) -> bool:
+        deadline = deadline_after(timeout)
+        if self._maker != os.getpid():  # what there is to read is its maker's, who ends the channel
+            return super()._has_ended(timeout)
+        if not self.take_outcome(timeout):
+            return super()._has_ended(0.0)
+        self._end_channel()
+        return super()._has_ended(seconds_until(deadline))
+
+    def _exited(self) -> ExitStatus | None:
+        self.take_outcome(None)
+        self._end_channel()
+        return super()._exited()
+
+    def _end_channel(self) -> None:
+        if self._maker == os.getpid():
+            self._channel.end()
+
+    @property
+    def live_channel(self) -> Channel:
+        """The channel, for another call; the library's own."""
+        return self._channel
+
+    def kill_cgroup(self) -> bool:
+        """Kill all that is in the cgroup of its budget, if that is possible; returns whether it was.
+
+        The library's own.
+        """
+        if self._memory is None or not self._memory.kill():
+            return False
+        self._killed = True
+        return True
+
+    def has_children(self) -> bool:
+        """Whether a process that it has started is there, as far as /proc shows; the library's own."""
+        try:
+            return bool(procfs.children(self.pid))
+        except OSError:
+            return False
+
+    def send_signal(self, number: int) -> None:
+        if number == signal.SIGSTOP:
+            self._wait_until_bound()
+        super().send_signal(number)
+
+    def end_of_tree(self, orphans: Subreaper | None = None) -> End:
+        """As Child has it; the library's own."""
+        self._wait_until_bound()  # it stops the child before it kills it
+        return super().end_of_tree(orphans)
+
+    def _wait_until_bound(self) -> None:
+        if self.pidfd is not None:
+            wait_until_bound(self.pid)
+
+    def kill_all(self) -> None:
+        """Kill it and what it started, without waiting: by its namespace, or itself; the library's own."""
+        self._killed = True
+        if self._namespace is not None:
+            self._namespace.kill()
+        super().kill()
+
+    def _concluded(self, status: ExitStatus) -> ExitStatus:
+        # Two threads may come here: the watch of its memory, and who waits for it.
+        with Held(self._reading) as take:
+            take()
+            self.let_go()
+            self._end_namespace()
+            self._end_memory()
+        if status.code is None and self._has_exceeded_memory:
+            status = status.because("out of memory")
+        return super()._concluded(status)
+
+    def _end_namespace(self) -> None:
+        if self._namespace is not None and self._leaves_namespace:
+            self._namespace.leave()
+        else:  # it is kept: a signal handler may raise before all are dead
+            super()._end_namespace()
+
+    def _reap_others(self) -> None:
+        if not self._leaves_namespace:  # else the template does, once for some calls
+            super()._reap_others()
+
+    def _end_memory(self) -> None:
+        memory = self._memory
+        if memory is not None:
+            self._has_exceeded_memory = memory.was_exceeded()
+            self._memory = None  # its end may not be repeated: another call has the budget then
+            memory.end()
+
+    def __exit__(self, *what: object) -> None:
+        if self._is_over and self._maker == os.getpid():
+            self._channel.end()
+            super()._has_ended(self._grace())  # it is about to end by itself
+        super().__exit__(*what)
+
+    def _tell_forgotten(self) -> None:
+        if not self._is_over:  # else it is about to end by itself
+            super()._tell_forgotten()
+
+    def _forget(self) -> None:
+        try:
+            super()._forget()
+        finally:
+            self.let_go()

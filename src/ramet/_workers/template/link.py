@@ -1,0 +1,664 @@
+"""The caller's side of a template's process: its socket, the clones that it makes, and its end."""
+
+import errno
+import os
+import pickle
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from struct import error as StructError  # noqa: N812
+from typing import TYPE_CHECKING, Any
+
+from ..._core import CloneOwner, Held, PlainLink, wait_readable, waitid
+from ..._kernel import credentials, procfs
+from ..._kernel import pidfd as pidfds
+from ..._kernel.names import WALL
+from ..._kernel.pidfd import pids_of
+from ..._kernel.signal_handlers import is_from_handler
+from ..._process.child import Child
+from ..._process.data_codec import loaded_json
+from ..._process.result_channel import printable
+from ..._process.tree import subreaper
+from ..._process.tree.pid_namespace import PidNamespace
+from ..._process.unreaped import Unreaped, reap_ended, unreaped
+from ..._sandbox.files.replaced import ON_NOTHING, MountPoints
+from ...errors import TemplateError
+from ..crossing.messages import (
+    Channel,
+    LostError,
+    Message,
+    Received,
+    close_received,
+    receive,
+    send,
+    understood,
+)
+from ..crossing.template_messages import CONFINE, DERIVE, GUARD, MADE, MAKE, PIDS, REFUSED, Making
+
+if TYPE_CHECKING:
+    from ..._sandbox.overlay.layer import Layer
+    from ..crossing.outcome import Reader
+
+_OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
+_END_SECONDS = 5.0
+_ANSWER_SECONDS = 60.0  # that one which is not trusted may take; a clone takes some milliseconds
+_NAMESPACE_SECONDS = 0.5
+_LOOK_SECONDS = 0.01  # for it to end, before a look at what keeps it
+
+
+class Clone(CloneOwner):
+    """A child that the template has made, with its pidfd and the socket of its calls, once it is there.
+
+    Until ``holder``, a handle, stands for it, this object owns all three, and its end is the child's. The
+    core fills it in (Channel.receive_clone), so that no handler of a signal can raise before it owns them.
+    is_doubted: what it was told may be another process, which is not its to kill. is_confined: the pids
+    that it was told are those of a namespace, and others here. has_own_numbers: those of here are in their
+    place. layer: what takes its writes, if anything does. points: see Link.
+    """
+
+    holder: Child[Any] | None = None
+    _namespace: PidNamespace | None = None
+    layer: "Layer | None" = None
+    points: MountPoints = ON_NOTHING
+
+    @property
+    def namespace(self) -> PidNamespace | None:
+        """The pid namespace that it is in alone."""
+        if self._namespace is None and self.init:
+            self._namespace = PidNamespace(self.init, self.pidfd_of_init)
+        return self._namespace
+
+    def take_own_numbers(self) -> None:
+        """In place of the pids that a confined template has told, which are those of its namespace."""
+        if self.init:
+            self.pid, self.init = pids_of(self.pidfd, self.pidfd_of_init)
+        else:
+            (self.pid,) = pids_of(self.pidfd)
+        self.has_own_numbers = True
+
+    def take(self) -> tuple[int, int, Channel]:
+        """All three, for who owns them from here on."""
+        self.owns = False
+        return self.pid, self.pidfd, self.channel
+
+    def require_own_child(self) -> None:
+        """Raise TemplateError unless each pidfd is of the child of this process that has that pid.
+
+        Of a confined one the pid is read from the pidfd, and needs no check.
+        """
+        told = [(self.pid, self.pidfd), *([(self.init, self.pidfd_of_init)] if self.init else [])]
+        if all(
+            _has_child(pidfd) if self.is_confined else _is_child(pid, pidfd) for pid, pidfd in told
+        ):
+            self.is_doubted = False
+            return
+        self.owns = False
+        for _, pidfd in told:
+            close_received(pidfd)
+        self.channel.end()
+        raise TemplateError("invalid answer of the template: expected children of this process")
+
+    def discard(self) -> None:
+        """End and reap it. It can be repeated where a signal handler has raised."""
+        if self.has_own_numbers:
+            self._kill()
+            _reap(self.pidfd)
+            if self.namespace is not None:
+                self.namespace.end()
+            pidfds = [self.pidfd]
+        else:
+            pidfds = self._reaped_by_pidfds()
+        closing = map(os.close, pidfds)
+        self.owns = False  # no handler runs between this and the closes
+        deque(closing, 0)
+        self.layer = None
+
+    def _reaped_by_pidfds(self) -> list[int]:
+        """The pidfds of one whose pids are not known, when it has been killed and reaped."""
+        pidfds = [one for one in (self.pidfd, self.pidfd_of_init) if one >= 0]
+        for pidfd in pidfds:
+            _kill(pidfd)
+        self.channel.end()
+        for pidfd in pidfds:  # the init last: it waits for the clone
+            _reap(pidfd)
+        return pidfds
+
+    def drop(self) -> None:
+        """At its end, if it owns the child: it is reaped later. Repeated where a signal handler raises."""
+        if self.maker != os.getpid() or (self.holder is not None and self.holder.pid == self.pid):
+            return
+        if self.is_doubted:
+            with suppress(TemplateError):
+                self.require_own_child()
+        if self.owns and not self.has_own_numbers:
+            self.discard()
+        elif self.owns:
+            self._kill()
+            if self.namespace is not None:
+                self.namespace.leave()
+            left = Unreaped(os.getpid(), self.pid, self.pidfd, None, None, is_thread=False)
+            self.owns = False
+            unreaped.append(left)  # no handler runs between the two
+
+    def _kill(self) -> None:
+        _kill(self.pidfd)
+        if self.namespace is not None:
+            self.namespace.kill()
+        self.channel.end()
+
+
+class EndedError(Exception):
+    """The template's process has ended."""
+
+
+class RefusedError(OSError):
+    """The kernel has refused the clone call, or had no room for the clone's descriptors."""
+
+
+class Link(PlainLink):
+    """A template's process, and the spares that it has made.
+
+    Requests are answered in order. The answer to one whose caller was interrupted is discarded when it
+    comes; one that is not awaited is a spare. points: in a sandbox, the caller's files over which something
+    is mounted there. Where one is replaced outside, calls in this process see and write what they may not.
+    """
+
+    def __init__(
+        self,
+        process: Child[Any],
+        control: Channel,
+        name: str,
+        trusted: bool | None = None,
+        namespace: PidNamespace | None = None,
+        *,
+        is_confined: bool = False,
+        points: MountPoints = ON_NOTHING,
+    ) -> None:
+        self.process = process
+        self.points = points
+        self._namespace = namespace  # its own, which ends with it
+        self.is_confined = is_confined  # in a sandbox, where pids are others
+        self._name = name  # that its clones have at first, and no other process
+        self._last_told = process.pid
+        # One with other rights might name another process, for its caller to kill or to trust.
+        self._is_doubted = trusted is False or not credentials.are_ours(process.pid, process.pidfd)
+        self._patience = _ANSWER_SECONDS if self._is_doubted else None
+        self.maker = os.getpid()
+        self._control = control
+        self._lock = threading.RLock()
+        # In _asked, a list of the core's: whose answers have not come, each with the number of its request;
+        # None: a spare's. The layer is that of the clone that is to come, whatever the template says.
+        self._sent_before, self._taken_before = control.sent, control.taken
+        self._answers: dict[int, Clone | OSError] = {}
+        self._is_closed = self._has_ended = False
+        self._lost: list[int] = []  # told, but with no descriptor; to be ended
+        self.of_spares = Making(spare=True)  # what is asked of them
+
+    def allow_plain_calls(
+        self, wanted: int, ending: "list[Any]", reader: "Reader", *, in_namespace: bool
+    ) -> None:
+        """Let the core do what most calls need: see PlainLink. It looks neither at files nor at layers.
+
+        wanted: spares; ending: where children go whose call is over, whose outcomes that reader reads;
+        in_namespace: whether each clone is to have a pid namespace of its own.
+        """
+        if self._is_closed or self._lost or self.points[0]:
+            return
+        (request,) = _packed(self.of_spares)
+        kinds = (self._is_doubted, self.is_confined, reader.is_of_untrusted, in_namespace)
+        before = (self._sent_before, self._taken_before)
+        self._allow_plain(
+            self._control, self._lock, Clone, before, ending, reader, request, wanted, kinds
+        )
+
+    # ---- clones
+
+    def clone(self, making: Making, layer: "Layer | None" = None) -> Clone:
+        """A clone made now. Raises RefusedError, OSError where this process cannot ask, and EndedError."""
+        return self._answered(MAKE, _packed(making, layer), layer=layer)
+
+    def _answered(
+        self,
+        kind: int,
+        parts: tuple[Any, ...],
+        descriptors: tuple[int, ...] = (),
+        layer: "Layer | None" = None,
+    ) -> Clone:
+        with Held(self._lock) as take:
+            take()
+            token = object()
+            try:
+                self._ask(kind, parts, token, descriptors, layer)
+                while id(token) not in self._answers:
+                    self._read()
+                answer = self._answers.pop(id(token))
+            except BaseException:
+                self._abandon(token)
+                raise
+        if isinstance(answer, OSError):
+            try:
+                raise answer
+            finally:
+                del answer  # a cycle, which would keep what all callers hold
+        return answer
+
+    def derive(self, loading: tuple[Any, ...]) -> Clone:
+        """A clone that becomes a template of its own. Raises OSError and EndedError."""
+        return self._answered(DERIVE, loading)
+
+    def confine(self, confining: bytes, descriptors: tuple[int, ...]) -> Clone:
+        """A clone that is a template in other namespaces; this process can make no others then."""
+        return self._answered(CONFINE, (confining,), descriptors)
+
+    def guard(self, directory: str) -> Clone:
+        """A clone that removes a directory when this process has ended. Raises OSError and EndedError."""
+        return self._answered(GUARD, (os.fsencode(directory),))
+
+    def ask_for_spare(self, layer: "Layer | None" = None) -> None:
+        """Let the template make one more, which is not waited for. Raises EndedError."""
+        with Held(self._lock) as take:
+            take()
+            self._ask(MAKE, _packed(self.of_spares, layer), None, layer=layer)
+
+    def measure_spare(self, layer: "Layer | None" = None) -> int:
+        """Make a spare, and return how many bytes it has of its own when it is warm."""
+        spare = self.clone(self.of_spares._replace(measured=True), layer)
+        message = self._received(spare)
+        if message is None:
+            raise TemplateError("a spare ended before it was warm")
+        self._spares.append(spare)
+        try:
+            return max(1, int(bytes(message[1][0])))
+        except (ValueError, IndexError):
+            raise TemplateError("invalid answer of a spare: expected a number") from None
+
+    def _received(self, spare: Clone) -> Message | None:
+        if self._is_doubted:
+            spare.channel.distrust()
+        try:
+            return receive(spare.channel, self._patience, spare.pidfd)
+        except (ValueError, OSError) as error:
+            if is_from_handler(error):
+                raise
+            raise TemplateError(f"invalid answer of a spare: {error}") from None
+
+    def spare(self) -> Clone | None:
+        """A spare; waits for one that is being made. None when none is. Raises EndedError."""
+        with Held(self._lock) as take:
+            take()
+            self._correct()
+            while True:
+                while not self._spares and self._spares_asked():
+                    self._read()
+                spare = self._spares.pop(0) if self._spares else None
+                if spare is None or not wait_readable(spare.pidfd, 0.0):
+                    return spare  # one that was killed is left, and reaped
+
+    @property
+    def spares(self) -> int:
+        """How many there are, or are being made."""
+        return len(self._spares) + self._spares_asked()
+
+    def _spares_asked(self) -> int:
+        count = 0
+        for _, token, _ in tuple(self._asked):
+            count += token is None
+        return count
+
+    def _ask(
+        self,
+        kind: int,
+        parts: tuple[Any, ...],
+        token: object,
+        descriptors: tuple[int, ...] = (),
+        layer: "Layer | None" = None,
+    ) -> None:
+        if self._is_closed:
+            raise EndedError
+        if self._asked:
+            self._correct()
+        if self._lost:
+            self._end_found()
+        self._asked.append((self._control.sent - self._sent_before, token, layer))
+        try:
+            send(self._control, kind, parts, descriptors, timeout=self._patience)
+        except (BrokenPipeError, ConnectionResetError):
+            self._asked.pop()
+            raise EndedError from None
+        except TimeoutError as error:
+            if is_from_handler(error):
+                raise
+            raise self._killed_as_unread("the template") from None
+
+    def send_call(
+        self, clone: Clone, kind: int, call: tuple[Any, ...], descriptors: tuple[int, ...]
+    ) -> None:
+        """Raises BrokenPipeError or ConnectionResetError where it has ended."""
+        try:
+            send(clone.channel, kind, call, descriptors, sealed=False, timeout=self._patience)
+        except TimeoutError as error:
+            if is_from_handler(error):
+                raise
+            clone.drop()  # else it is there as long as the error
+            raise self._killed_as_unread("a clone of the template") from None
+
+    def _killed_as_unread(self, reader: str) -> TemplateError:
+        """One that is not trusted may have filled its socket, and read nothing."""
+        self.process.kill()
+        return TemplateError(
+            f"{reader} has not read in {self._patience:.0f} seconds; the template was killed"
+        )
+
+    def _correct(self) -> None:
+        """Forget what was not sent, and answers that were lost, since a handler of a signal raised."""
+        sent, taken = (
+            self._control.sent - self._sent_before,
+            self._control.taken - self._taken_before,
+        )
+        while self._asked and self._asked[-1][0] >= sent:
+            self._asked.pop()
+        while self._asked and self._asked[0][0] < taken:
+            self._asked.pop(0)
+
+    def _read(self) -> None:
+        """One answer, to whom it belongs."""
+        clone = Clone(self._is_doubted, self.is_confined)
+        pidfd = self.process.pidfd
+        try:
+            received = self._control.receive_clone(
+                clone, self._patience, -1 if pidfd is None else pidfd
+            )
+        except ValueError as error:
+            if is_from_handler(error):
+                raise
+            self.process.kill()
+            raise TemplateError(f"invalid answer of the template: {error}") from None
+        if received is None:
+            raise EndedError
+        if received is False:
+            self.process.kill()
+            raise TemplateError(
+                f"the template has not answered in {self._patience:.0f} seconds; it was killed"
+            )
+        self._answered_by(clone if received is True else self._refusal(received))
+
+    def _answered_by(self, answer: Clone | OSError) -> None:
+        if isinstance(answer, Clone):
+            answer.points = self.points
+            answer = _taken_over(answer)
+        if isinstance(answer, Clone):
+            self._last_told = answer.pid
+        _, token, layer = self._asked.pop(0)
+        if isinstance(answer, Clone):
+            answer.layer = layer
+        if token is None:
+            if isinstance(answer, Clone):
+                self._spares.append(answer)
+        elif not isinstance(token, _Abandoned):  # its answer ends with this function
+            self._answers[id(token)] = answer
+
+    def _refusal(self, received: Received) -> OSError:
+        """Why there is no clone. Raises TemplateError for another message."""
+        try:
+            kind, parts, descriptors = understood(received)
+        except LostError as lost:
+            return self._end_lost(lost)
+        except ValueError as error:
+            raise TemplateError(f"invalid answer of the template: {error}") from None
+        if (
+            kind == MADE and not descriptors and self._may_have_made(parts)
+        ):  # it could not send them
+            return self._end_lost(LostError(kind, parts, errno.ETOOMANYREFS))
+        refusal = _told_refusal(parts) if kind == REFUSED else None
+        if refusal is not None:
+            number, text, init = refusal
+            if not init and not descriptors:
+                return RefusedError(number, text)
+            told = len(descriptors) == 1 and _has_child(descriptors[0])
+            if self.is_confined and told:  # it told the pid in its namespace
+                (init,) = pids_of(descriptors[0])
+            if init and told and _is_child(init, descriptors[0]):
+                PidNamespace(init, descriptors[0]).end()
+                return RefusedError(number, text)
+        for descriptor in descriptors:
+            close_received(descriptor)
+        raise TemplateError(f"invalid answer of the template: kind {kind}")
+
+    def _may_have_made(self, parts: Sequence[Any]) -> bool:
+        """Whether what it tells are clones of its. In a sandbox it tells numbers that are looked for."""
+        try:
+            pids = PIDS.unpack(bytes(parts[0]))
+        except (IndexError, StructError):
+            return False
+        return pids[0] > 0 and (
+            self.is_confined or all(map(self._has_its_name, filter(None, pids)))
+        )
+
+    def _end_lost(self, lost: LostError) -> RefusedError:
+        """End and reap the clone, or the init of its namespace, which no handle can stand for; why."""
+        refused = RefusedError(lost.errno, lost.strerror)
+        with suppress(ValueError, StructError):
+            if lost.kind == MADE:
+                made = list(PIDS.unpack(bytes(lost.parts[0])))
+            else:
+                refusal = _told_refusal(lost.parts)
+                made = [] if refusal is None else [refusal[2]]
+            if self.is_confined:
+                self._forbid_plain()  # for good: each request is to look for these
+                self._lost += filter(None, made)
+                self._end_found()
+                return refused
+            for pid in filter(None, made):
+                if not self._is_doubted or self._has_its_name(pid):
+                    self._end_by_name(pid)
+        return refused
+
+    def _end_found(self) -> None:
+        """The same, of a template that has told the pids in its namespace.
+
+        It is tried again later where there was no descriptor to look with.
+        """
+        with suppress(OSError):
+            level = len(procfs.status("thread-self").get("NSpid", "").split())
+            living = {
+                _pid_at(level, pid): pid
+                for pid in procfs.children(os.getpid())
+                if self._has_its_name(pid)
+            }
+            found = [living[told] for told in self._lost if told in living]
+            self._lost.clear()  # a number that nobody has may be that of a later clone
+            for pid in found:
+                self._end_by_name(pid)
+
+    def _end_by_name(self, pid: int) -> None:
+        """An init waits for all in its namespace to be reaped, which one that lies may keep from it."""
+        if _name_of(pid) == self._name + _OF_INIT:
+            PidNamespace(pid, -1).leave()
+        else:
+            _kill_and_reap(pid)
+
+    def _abandon(self, token: object) -> None:
+        self._answers.pop(id(token), None)
+        self._asked[:] = [
+            (number, _Abandoned() if one is token else one, layer)
+            for number, one, layer in self._asked
+        ]
+
+    # ---- the process itself
+
+    def close(self, *, ends_calls: bool = True) -> None:
+        """End it and its spares, and reap them all. ends_calls: and in a sandbox, calls that run.
+
+        It can be repeated where a signal handler has raised.
+        """
+        if self._has_ended:
+            return
+        self._is_closed = True
+        self._forbid_plain()
+        if self.maker != os.getpid():
+            self._control.close()
+            for spare in self._spares:
+                spare.channel.close()
+            return
+        with suppress(OSError):
+            self._control.end_sending()
+        with Held(self._lock) as take, suppress(EndedError, OSError, TemplateError):
+            take()
+            while self._asked:
+                self._read()
+        with suppress(IndexError):  # a signal handler has closed it meanwhile
+            while self._spares:
+                self._spares.pop(0).discard()
+        self._answers.clear()
+        try:
+            self.process.wait(_END_SECONDS)
+        except TimeoutError:
+            self.process.kill()
+            self.process.wait()
+        self._control.end()
+        if self._lost:
+            self._end_found()
+        self._end_untold()
+        if self._namespace is not None:
+            self._end_namespace(self._namespace, ends_calls=ends_calls)
+        self._asked.clear()  # with the layers of those that were not told
+        self._has_ended = True
+
+    def _end_namespace(self, namespace: PidNamespace, *, ends_calls: bool) -> None:
+        """Its init is reaped now, or later where a child in it has not been waited for."""
+        if not ends_calls:
+            namespace.leave_to_end()
+            return
+        deadline = time.monotonic() + _NAMESPACE_SECONDS
+        namespace.kill()
+        reap_ended()  # inits of calls that were left are in it, and it ends after they are reaped
+        while not namespace.end(time.monotonic() + _LOOK_SECONDS):
+            if time.monotonic() > deadline:
+                namespace.leave(has_others=True)
+                return
+            reap_ended()
+
+    def _end_untold(self) -> None:
+        """The process may have been killed between a clone call and its answer: end what it had made.
+
+        That is one clone, and before it the init of its namespace. Their caller is their parent, and has
+        been told of all that have pids before theirs.
+        """
+        if not self._name or not procfs.shows_own_pids():
+            return
+        untold = [pid for pid in procfs.children(os.getpid()) if self._is_untold(pid)]
+        for pid in sorted(
+            untold, key=self._since_last_told, reverse=True
+        ):  # the init waits for the clone
+            if self._has_its_name(pid):
+                _kill_and_reap(pid)
+
+    def _has_its_name(self, pid: int) -> bool:
+        return _name_of(pid) in {self._name, self._name + _OF_INIT}
+
+    def _is_untold(self, pid: int) -> bool:
+        return 0 < self._since_last_told(pid) < _pid_max() // 2
+
+    def _since_last_told(self, pid: int) -> int:
+        return (pid - self._last_told) % _pid_max()
+
+
+class _Abandoned:
+    """In the place of the token of a request that nobody waits for any more."""
+
+
+def _packed(making: Making, layer: "Layer | None" = None) -> tuple[bytes, ...]:
+    if layer is None:
+        return (_pickled(making),)
+    return _pickled(making), os.fsencode(os.path.basename(layer.directory))
+
+
+@lru_cache(16)
+def _pickled(making: Making) -> bytes:
+    return pickle.dumps(tuple(making))
+
+
+def _is_child(pid: int, pidfd: int) -> bool:
+    try:
+        return _has_child(pidfd) and pids_of(pidfd) == [pid]
+    except OSError:
+        return False
+
+
+def _pid_at(level: int, pid: int) -> int:
+    """Its pid in the namespace so many levels below the outermost that can be seen; 0: it is in none."""
+    return int(dict(enumerate(procfs.status(pid).get("NSpid", "").split())).get(level, 0))
+
+
+def _has_child(pidfd: int) -> bool:
+    try:
+        waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
+    except OSError:
+        return False
+    return True
+
+
+def _kill(pidfd: int) -> None:
+    with suppress(ProcessLookupError):
+        pidfds.send(pidfd, None, signal.SIGKILL)
+
+
+def _reap(pidfd: int) -> None:
+    with suppress(ChildProcessError):
+        waitid(os.P_PIDFD, pidfd, os.WEXITED | WALL)
+
+
+def _kill_and_reap(pid: int) -> None:
+    """A child of this process; a pid that is none is left alone."""
+    with suppress(ProcessLookupError, ChildProcessError):
+        waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, WALL)
+
+
+def _name_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
+            return comm.read().rstrip("\n")
+    except OSError:  # it has been reaped meanwhile
+        return ""
+
+
+@lru_cache(1)
+def _pid_max() -> int:
+    with open("/proc/sys/kernel/pid_max", encoding="ascii") as number:
+        return int(number.read())
+
+
+def _taken_over(clone: Clone) -> Clone | OSError:
+    """It is this process's child, if it is to be believed; why not, where it cannot be looked at."""
+    if clone.is_doubted:
+        clone.require_own_child()
+    if not clone.has_own_numbers:
+        try:
+            clone.take_own_numbers()
+        except OSError as error:
+            if is_from_handler(error):
+                raise
+            clone.discard()
+            return error
+    if not subreaper.blocks:
+        return clone
+    for made in (clone.pid, clone.init) if clone.init else (clone.pid,):
+        subreaper.note(made)
+    return clone
+
+
+def _told_refusal(parts: Sequence[Any]) -> tuple[int, str, int] | None:
+    """Errno, text, and the pid of an init or 0; None when it is something else."""
+    try:
+        number, text, init = loaded_json(parts[0])
+    except (ValueError, TypeError, IndexError):
+        return None
+    if [type(number), type(text), type(init)] != [int, str, int]:
+        return None
+    return number, printable(text), init

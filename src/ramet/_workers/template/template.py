@@ -1,0 +1,716 @@
+"""A process that has loaded what calls need, and is cloned for each of them."""
+
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
+
+from ... import _core
+from ..._core import Held, new_child, wait_readable
+from ..._kernel.names import HasFileno
+from ..._limits.byte_counts import parsed_bytes
+from ..._preflight.hints import warn_at_caller
+from ..._preflight.quick_check import refusal
+from ..._process.child import make_child
+from ..._process.tree import subreaper
+from ..._process.unreaped import reap_ended, unreaped
+from ..._sandbox.files.replaced import are_mounted
+from ..._setup.options import FunctionOptions, Options
+from ...errors import SandboxError, TemplateError, TemplateRestarted
+from ..crossing.caller_state import CallerState, authkey
+from ..crossing.outcome import Reader, reader
+from ..crossing.pickling import FIRST_OF_PICKLE, is_by_value, pickled_call
+from ..crossing.template_messages import Loading, Making
+from ..in_call import reading_call
+from ..in_call.serving import CALL
+from .call_memory import CallMemories
+from .call_request import AS_IT_IS, CallRequest
+from .called_child import CalledChild
+from .link import Clone, EndedError, Link, RefusedError
+from .source_files import SourceFiles
+from .starting import Derived, Fresh, Here, Start, Started, checked_loading
+
+if TYPE_CHECKING:
+    from ..._sandbox.overlay.layer import Layer
+    from ..._sandbox.supervision import Supervision
+
+_MOST_ATTEMPTS = 3  # of one call, with templates that end
+_REAPED_AT_ONCE = 5
+_REAPED_AFTER_RUN = 2
+# The last ones may wait to be let go: their end would take the processor from a call that begins.
+_NOT_YET_REAPED = 4
+
+T = TypeVar("T")
+D = TypeVar("D", bound="Template")
+Ts = TypeVarTuple("Ts")
+
+
+class Template:
+    """A process that has loaded what calls need; each call runs in a clone of it, a child of the caller.
+
+    preload: names of modules to import. setup: a function to call then, without arguments. The
+    template then frees what can be freed, ends the pools of native threads by libc's fork handlers, and
+    waits. It is a new interpreter: of the caller's objects it has none.
+    spares: how many children wait ahead for a call, each warm, for one call alone; 0: each is cloned when
+    its call comes. warm: a function that each spare calls ahead, without arguments, to touch what calls
+    write to. spares_memory: the bytes ("256M") that spares may have of their own, all together; fewer
+    are made then. allow: names of what a fork breaks ("threads", "sqlite3", "cuda", "grpc", "asyncio") that
+    the template may hold nevertheless. reload: "changed" starts another process when the source file of
+    a module in it has changed. options: see ramet.Options; of the process, and so of all its clones.
+
+    It ends with close(), as a context manager, and with its caller's process, however that ends.
+    A process that died is replaced at the next call, with a TemplateRestarted warning.
+
+    Raises TemplateError when the process cannot load, with its traceback; ValueError and TypeError for
+    invalid arguments; SpawnError as Command does.
+    Needs: Linux 5.3; the options' own.
+    Source: clone(2) CLONE_PARENT, PR_SET_PDEATHSIG(2const), memfd_create(2), unix(7) SCM_RIGHTS.
+    """
+
+    # Whether all that a call starts ends with it.
+    _ends_trees = False
+    _is_supervised = False  # each call, as a sandbox keeps its amounts, or takes what it writes
+
+    def __init__(
+        self,
+        preload: Iterable[str] = (),
+        *,
+        setup: Callable[[], object] | None = None,
+        warm: Callable[[], object] | None = None,
+        spares: int = 1,
+        spares_memory: int | str | None = None,
+        allow: Iterable[str] = (),
+        reload: Literal["changed"] | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        loading = checked_loading(preload, setup, warm, allow)
+        sandbox = options.pop("sandbox", None)
+        self._begin(_start(loading, options, sandbox), spares, spares_memory, reload)
+
+    @classmethod
+    def from_here(
+        cls,
+        *,
+        setup: Callable[[], object] | None = None,
+        warm: Callable[[], object] | None = None,
+        spares: int = 1,
+        spares_memory: int | str | None = None,
+        allow: Iterable[str] = (),
+    ) -> Self:
+        """A template that is a copy of the calling process as it is, by libc's fork.
+
+        It has all modules and objects of the caller, and of its threads the calling one alone: a lock that
+        another holds meanwhile stays locked there. What was written to shared memory or a file is common.
+        Parameters, errors and source: see the class.
+        """
+        made = cls.__new__(cls)
+        made._begin(Here(checked_loading((), setup, warm, allow)), spares, spares_memory, None)
+        return made
+
+    def derive(
+        self,
+        preload: Iterable[str] = (),
+        *,
+        setup: Callable[[], object] | None = None,
+        warm: Callable[[], object] | None = None,
+        spares: int = 1,
+        spares_memory: int | str | None = None,
+        allow: Iterable[str] = (),
+    ) -> "Template":
+        """Another template, cloned from this one, that loads more: what this has loaded is shared.
+
+        It is the caller's to close, and does not end with this one; in a sandbox, which is its own then, it
+        does. Once this one is closed, its process is not replaced when it dies. Parameters and errors: see
+        the class.
+        """
+        loading = checked_loading(preload, setup, warm, allow)
+        return self.derived(Template, loading, spares, spares_memory)
+
+    def derived(
+        self, kind: type[D], loading: Loading, spares: int, spares_memory: int | str | None = None
+    ) -> D:
+        """The same, of another class; the library's own."""
+        made = kind.__new__(kind)
+        reload = "changed" if self._files is not None else None
+        start = Derived(self._base_of_another, loading, self._start)
+        made._begin(start, spares, spares_memory, reload)
+        return made
+
+    @classmethod
+    def started_by(
+        cls, start: Start, spares: int, spares_memory: int | str | None, reload: object
+    ) -> Self:
+        """One that ends by close() and not at the interpreter's exit; the library's own."""
+        made = cls.__new__(cls)
+        made._begin(start, spares, spares_memory, reload)
+        made._finalizer.atexit = False
+        return made
+
+    def _begin(
+        self, start: Start, spares: int, spares_memory: int | str | None, reload: object
+    ) -> None:
+        require_spares(spares)
+        require_reload(reload)
+        self._start = start
+        self._most_spares = spares
+        self._spares_memory = (
+            None if spares_memory is None else parsed_bytes("spares_memory", spares_memory)
+        )
+        self._lock = threading.RLock()
+        self._watches_files = reload is not None
+        self._ending: list[CalledChild[Any]] = []
+        self._left: list[CalledChild[Any]] = []  # reaped, with a namespace that may not have ended
+        self._enough = _REAPED_AT_ONCE  # of those that end, to look whether they have
+        self._is_closed = False
+        self._holder: list[Link] = []
+        self._finalizer = weakref.finalize(self, _close_all, self._holder)
+        self._memories = CallMemories()
+        started = start.start()
+        self._holder.append(started.link)
+        self._take(started)
+
+    def _take(self, started: Started) -> None:
+        self._link = started.link
+        self._caller_state = started.caller_state
+        if self._start.sandbox is not None:
+            self._ends_trees = True
+            amounts = self._start.sandbox.confinement.amounts
+            self._is_supervised = amounts.are_wished or self._start.sandbox.has_layers
+        self._link.of_spares = Making(spare=True, tree=self._ends_trees)
+        self._loaded = frozenset(started.files)
+        self._files = SourceFiles(started.files) if self._watches_files else None
+        self._spares = self._most_spares
+        with suppress(EndedError):  # already; the next call sees that
+            if self._spares and self._spares_memory is not None:
+                measured = self._link.measure_spare(self._new_layer())
+                self._spares = min(self._spares, self._spares_memory // measured)
+            self._ask_for_spares(self._spares - self._link.spares)
+        self._allow_plain_calls()
+
+    def _allow_plain_calls(self) -> None:
+        """Unless something is to be looked at before each call, or made for it."""
+        if self._files is None and not self._is_supervised:
+            in_namespace = self._link.of_spares.tree
+            reader = self._reader(None, in_namespace=in_namespace)
+            self._link.allow_plain_calls(
+                self._spares, self._ending, reader, in_namespace=in_namespace
+            )
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._link.process.pid
+
+    def clone(
+        self,
+        fn: Callable[[*Ts], T],
+        *args: *Ts,
+        flags: int = 0,
+        timeout: float | None = None,
+        name: str | None = None,
+        trusted: bool | None = None,
+        set_tid: Sequence[int] | None = None,
+        cgroup: int | HasFileno | str | os.PathLike[str] | None = None,
+        memory: int | str | None = None,
+        write: Sequence[str | os.PathLike[str]] | None = None,
+        **options: Unpack[FunctionOptions],
+    ) -> CalledChild[T]:
+        """Run ``fn(*args)`` in a clone of the template: a new process that is a child of the caller.
+
+        The parameters are those of ramet.clone(), as far as they are of a child with a memory of its own.
+        flags: new namespaces, CLEAR_SIGHAND and STOPPED; the child shares nothing with the caller. With
+        other flags than STOPPED, and with set_tid, no spare can serve.
+        memory: the bytes ("512M") that the call may have resident beyond the template; with more it is
+        killed, and its exit status has the reason "out of memory". A cgroup limits it, with all that it
+        starts, where one can be made; else it is watched, and RLIMIT_DATA gives it a MemoryError first.
+        write: with a sandbox, the paths of its ``write`` below which alone this call may write.
+        Functions and classes are sent by name, and by value (cloudpickle) when they have none, or are of
+        ``__main__``. Large buffers (numpy arrays) cross in a memfd, and go back in it if changed in place.
+        The function finds the caller's working directory, environment, sys.argv, sys.path and standard
+        output; and the template's standard input (/dev/null), umask and limits, which options change.
+
+        Returns a Child, which the caller ends. Its result() returns when the outcome is there.
+        Raises TypeError for what cannot be pickled, and what clone() raises for the options; TemplateError
+        when another process had to be started and cannot load.
+        Needs: what the options need.
+        Source: clone(2) CLONE_PARENT.
+        """
+        if not callable(fn):
+            from ..._preflight.hints import no_callable
+
+            raise no_callable(fn, "clone")
+        if (
+            type(flags) is int  # others that are equal to 0 are no flags
+            and flags == 0
+            and not options
+            and timeout is None
+            and name is None
+            and trusted is None
+            and set_tid is None
+            and cgroup is None
+            and memory is None
+            and write is None
+        ):
+            return self.begin(AS_IT_IS, fn, pickled_call(fn, args))
+        if memory is not None and cgroup is not None:
+            raise ValueError("invalid memory with cgroup: expected one of them, got both")
+        call = pickled_call(fn, args)
+        request = self.request(
+            memory=memory,
+            flags=flags,
+            timeout=timeout,
+            name=name,
+            trusted=trusted,
+            set_tid=set_tid,
+            cgroup=cgroup,
+            options=options,
+        )
+        if write is not None:
+            self._restrict(request, write)
+        return self.begin(request, fn, call)
+
+    async def run(self, fn: Callable[[*Ts], T], *args: *Ts, **options: Any) -> T:
+        """clone() and its result, under asyncio or trio, without a thread.
+
+        The loop is blocked while the call is sent: a moment with a spare, as long as a clone takes without.
+        Where many begin together, one is sent in each pass of the loop, whose other tasks run between: the
+        last of them begins after as many passes.
+        options: those of clone(). A cancellation kills the call and reaps it.
+
+        Returns what the function returned. Raises as clone() and Child.result() do.
+        Needs: anyio, installed by the extra ``aio``; what the options need.
+        Source: clone(2) CLONE_PARENT, unix(7).
+        """
+        from ..._process.awaiting import at_its_turn  # needs anyio
+
+        def begin() -> CalledChild[T]:
+            return self.clone(fn, *args, **options)
+
+        try:
+            return await (begin() if self._link.spares else await at_its_turn(begin))
+        finally:  # many may have run at once, and no call may follow
+            self._reap_first(_REAPED_AFTER_RUN)
+
+    def request(self, memory: int | str | None = None, **asked: Any) -> CallRequest:
+        """What a call asks for, checked; the library's own."""
+        if asked.get("trusted") and self._start.trusted is False:
+            raise ValueError(
+                "invalid trusted: expected None or False, got True: the template is not trusted, and so "
+                "none of its calls is; leave it out"
+            )
+        if self._start.sandbox is not None:
+            self._start.sandbox.refuse_beside(memory, asked)
+        budget = None if memory is None else self._memories.take(memory)
+        try:
+            return CallRequest(memory=budget, **asked)
+        except BaseException:
+            if budget is not None:
+                budget.end()
+            raise
+
+    def _restrict(self, request: CallRequest, write: Sequence[str | os.PathLike[str]]) -> None:
+        if self._start.sandbox is None:
+            raise ValueError("invalid write: expected None, as the template is in no sandbox")
+        request.write_only_below(*self._start.sandbox.checked_write(write))
+
+    def has_spare(self) -> bool:
+        """Whether a child waits for a call, or is being made, by a process that runs; the library's own.
+
+        False where a call might wait for another process to load: the files of this one are watched, or its
+        sandbox is to be made anew.
+        """
+        return bool(self._link.spares) and self._files is None and self.is_there()
+
+    def is_there(self) -> bool:
+        """Whether a call is served by the process that runs, so far as is known; the library's own."""
+        link = self._link
+        pidfd = link.process.pidfd
+        return pidfd is not None and not wait_readable(pidfd, 0.0) and not self._is_outdated(link)
+
+    def _is_outdated(self, link: Link) -> bool:
+        """Whether its source files have changed, or what its sandbox covers."""
+        has_changed = self._files is not None and self._files.have_changed()
+        return has_changed or bool(link.points[0] and not are_mounted(link.points))
+
+    @property
+    def most_output(self) -> int | None:
+        """The bytes that each call may write where they are captured; the library's own."""
+        sandbox = self._start.sandbox
+        return None if sandbox is None else sandbox.confinement.sandbox.output
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether what a call writes goes to a layer of its own; the library's own."""
+        return self._start.sandbox is not None and self._start.sandbox.has_layers
+
+    def begin(
+        self, request: CallRequest, fn: Callable[..., T], call: tuple[Any, ...]
+    ) -> CalledChild[T]:
+        """clone(), for a request that has been checked, and a pickled call; the library's own."""
+        try:
+            if reading_call.is_reading:
+                reading_call.refuse_while_imported(fn)
+            self._require_open()
+            if self._is_supervised and request is AS_IT_IS:  # which nothing may be added to
+                request = CallRequest.of_nothing()
+            plain = request.ends_plainly and not self._ends_trees
+            child = new_child(CalledChild, fn, request.flags, plain)
+            return make_child(child, self._make, request, call)
+        finally:
+            if request is not AS_IT_IS:  # of which there is nothing to close
+                request.close()
+
+    def hand_over(
+        self, request: CallRequest, fn: Callable[..., object], args: tuple[Any, ...]
+    ) -> Clone:
+        """A clone that runs the call, for who makes a handle of its own; the library's own."""
+        if len(self._ending) >= self._enough:
+            self._reap()
+        call = pickled_call(fn, args)
+        self._require_open()
+        plan, descriptors = request.packed(*self._caller_state.changes())
+        clone = self._begun(request, (plan, *call), descriptors)
+        self._refill()
+        return clone
+
+    def _make(self, child: CalledChild[Any], request: CallRequest, call: tuple[Any, ...]) -> None:
+        changes, files = self._caller_state.changes()
+        if (
+            request is not AS_IT_IS
+            or changes
+            or subreaper.blocks
+            or not self._link._begin_plain(child, call, self._call_ended)
+        ):
+            self._make_as_asked(child, request, call, changes, files)
+        # The one that was just taken is asked for when the call is over: until then both want a processor.
+        if self._spares > 1:
+            self._refill(but=1)
+        if len(self._ending) >= self._enough:
+            self._reap()  # while the call runs
+
+    def _make_as_asked(
+        self,
+        child: CalledChild[Any],
+        request: CallRequest,
+        call: tuple[Any, ...],
+        changes: dict[str, Any],
+        files: Sequence[int],
+    ) -> None:
+        deadline_thread = None if request.timeout is None else _deadline_thread()
+        supervision = self._supervision(request) if self._is_supervised else None
+        if supervision is not None:
+            child.supervised_by(supervision)
+        child._initial_cgroup = request.initial_cgroup
+        is_pickle = call[0][0] == FIRST_OF_PICKLE
+        if is_pickle and b"multiprocessing" in call[0] and not self._link.is_confined:
+            changes = changes | authkey()  # which is not for a child that is not trusted
+        plan, descriptors = request.packed(changes, files)
+        clone = self._begun(request, (plan, *call), descriptors)
+        reader = self._reader(request.trusted, in_namespace=clone.init != 0)
+        child.connect(clone, reader, self._call_ended)
+        child._link = self._link
+        if supervision is not None:
+            supervision.take_layer(clone.layer)
+            supervision.begin(child, self._link.process.pid)
+        if request.memory is not None:
+            memory, request.memory = request.memory, None  # it is the child's from here on
+            child.limit_memory(memory)
+        if deadline_thread is not None:
+            child.watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
+
+    def _supervision(self, request: CallRequest) -> "Supervision":
+        """What keeps the amounts of the sandbox for one call."""
+        from ..._sandbox.supervision import Supervision
+
+        assert self._start.sandbox is not None
+        confinement = self._start.sandbox.confinement
+        place = confinement.new_place()
+        for entry in place.entries:
+            request.enter_by(entry)
+        return Supervision(place, confinement.plan.lost)
+
+    def _reader(self, of_call: bool | None, *, in_namespace: bool) -> Reader:
+        """A call is trusted no more than its template."""
+        trusted = self._start.trusted
+        if trusted is None:
+            return reader(of_call, in_namespace, False)
+        return reader(trusted, in_namespace, not trusted)
+
+    def _begun(
+        self, request: CallRequest, call: tuple[Any, ...], descriptors: tuple[int, ...]
+    ) -> Clone:
+        """A clone that has been sent the call."""
+        of_spares = self._link.of_spares
+        if call[1][0] == FIRST_OF_PICKLE and not of_spares.by_value and is_by_value(call[1]):
+            self._link.of_spares = of_spares._replace(by_value=True)  # so may the next ones be
+            self._allow_plain_calls()
+        while True:
+            clone = None if request.needs_clone else self._spare()
+            if clone is None:
+                clone = self._clone(request)
+            if request.memory is not None:
+                request.memory.measure(clone.pid, self._link.process.pid, clone.init)
+            try:
+                self._link.send_call(clone, CALL, call, descriptors)
+                return clone
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # a spare that was killed
+
+    def _spare(self) -> Clone | None:
+        """One that waits, or is being made. Whether the template has ended shows later."""
+        try:
+            return self._unchanged().spare()
+        except EndedError:
+            return None
+
+    def _clone(self, request: CallRequest) -> Clone:
+        """One made for the request."""
+        making = self._link.of_spares._replace(
+            flags=request.clone_flags, set_tid=request.set_tid, spare=False
+        )
+        try:
+            return self._made_by_process(lambda link: link.clone(making, self._new_layer()))[1]
+        except RefusedError as error:
+            raise refusal(error, request.clone_flags, 0, "clone3") from None
+
+    def _made_by_process(self, make: Callable[[Link], Clone]) -> tuple[Link, Clone]:
+        """What its process makes, and which that was: another one if this one has ended."""
+        for _ in range(_MOST_ATTEMPTS):
+            link = self._live()
+            try:
+                return link, make(link)
+            except EndedError:
+                self._restart(link)
+        raise TemplateError(
+            f"the template's process has ended {_MOST_ATTEMPTS} times in a row, each time it was asked for "
+            "a clone; what it wrote to its standard error may say why"
+        )
+
+    def _refill(self, *, but: int = 0) -> None:
+        """Ask for the spares that are lacking; not for that many, which are asked for later."""
+        link = self._link
+        lacking = self._spares - link.spares - but
+        if lacking > 0 and not self._is_closed and link.maker == os.getpid():
+            try:
+                self._ask_for_spares(lacking)
+            except (EndedError, SandboxError):
+                return  # the next call sees that
+
+    def _ask_for_spares(self, count: int) -> None:
+        sandbox = self._start.sandbox
+        for _ in range(count):
+            self._link.ask_for_spare(None if sandbox is None else sandbox.new_layer())
+
+    def _new_layer(self) -> "Layer | None":
+        """What takes the writes of one call, if something is to."""
+        return None if self._start.sandbox is None else self._start.sandbox.new_layer()
+
+    def _call_ended(self, child: CalledChild[Any]) -> None:
+        """Its outcome is there: it ends by itself, and another is made in its place."""
+        if self._is_closed:  # no call comes any more that would reap it: its handle does
+            return
+        self._ending.append(child)
+        self._refill()
+
+    def _reap(self) -> None:
+        """Reap the children of earlier calls that have ended by now: some at once, which is cheaper."""
+        if self._left:
+            self._end_left()
+        self._reap_first(len(self._ending))
+        self._enough = len(self._ending) + _REAPED_AT_ONCE
+        if unreaped:
+            reap_ended()
+
+    def _reap_first(self, count: int) -> None:
+        """So many of them at most, if they have ended."""
+        for _ in range(min(count, len(self._ending) - _NOT_YET_REAPED)):
+            try:
+                child = self._ending.pop(0)
+            except IndexError:
+                return  # another thread has it
+            stays = True  # also where a signal handler raises
+            try:
+                stays = not child.reap()
+            finally:
+                if stays:
+                    self._ending.append(child)
+                elif child.has_namespace:
+                    self._left.append(child)
+
+    def _end_left(self) -> None:
+        """Namespaces that were left before have ended by now, or something in them keeps them."""
+        _end_all(self._left, CalledChild.wait)
+
+    def _live(self) -> Link:
+        """The process, or another one if its source files have changed, or what its sandbox covers."""
+        self._require_open()
+        return self._unchanged()
+
+    def _unchanged(self) -> Link:
+        link = self._link
+        if self._is_outdated(link):
+            self._replace(link)  # unless another thread has
+        return self._link
+
+    def _base_of_another(self, loading: tuple[Any, ...]) -> tuple[Link, CallerState, Clone]:
+        """A clone that becomes a template of its own, of which process, and what that has of the caller."""
+        link, clone = self._made_by_process(lambda link: link.derive(loading))
+        return link, self._caller_state, clone
+
+    def _restart(self, ended: Link) -> None:
+        with Held(self._lock) as take:
+            take()
+            if self._link is not ended:  # another thread has seen it before
+                return
+            self._require_open()
+            status = ended.process.wait()
+            self._replace(ended)
+        warn_at_caller(
+            f"the template's process {ended.process.pid} ended ({status}): another was started, {self.pid}",
+            TemplateRestarted,
+        )
+
+    def _replace(self, link: Link) -> None:
+        with Held(self._lock) as take:
+            take()
+            if self._link is not link:
+                return
+            # Which may fail: then there is the old one still.
+            self._exchange(link, self._start.start())
+
+    def _exchange(self, link: Link, started: Started) -> None:
+        self._holder.append(started.link)
+        if self._is_closed:  # close() waits for the lock, or was called by a signal handler
+            _close_all(self._holder)
+        self._require_open()
+        self._take(started)
+        link.close(ends_calls=False)
+        with suppress(ValueError):  # such a handler has closed all meanwhile
+            self._holder.remove(link)
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise ValueError("invalid template: it has been closed")
+        if self._link.maker != os.getpid():
+            raise ValueError(
+                f"invalid template: it is of process {self._link.maker}, of which this is a copy; "
+                "make one here"
+            )
+
+    def lacking(self, modules: Iterable[str]) -> list[str]:
+        """Those of these modules of the caller that its process has not loaded; the library's own."""
+        files = {name: getattr(sys.modules.get(name), "__file__", None) for name in modules}
+        return [name for name, file in files.items() if file and file not in self._loaded]
+
+    def load_more(self, modules: Iterable[str]) -> None:
+        """From here on calls are clones of another process, which has imported these; the library's own.
+
+        For a template of its own interpreter. Calls go on meanwhile. Raises as the constructor does.
+        """
+        assert isinstance(self._start, Fresh)
+        start = self._start.with_more(modules)
+        started = start.start()
+        with Held(self._lock) as take:
+            take()
+            if self._is_closed:
+                started.link.close()
+                return
+            self._start = start
+            self._exchange(self._link, started)
+
+    def close(self) -> None:
+        """End its process and its spares. Calls that run go on, but end in a sandbox.
+
+        A call of another thread that has just found the process dead, and starts another, is waited for.
+        Where a signal handler has raised meanwhile it can be repeated, and goes on.
+        """
+        self._is_closed = True
+        # In a copy of its process the lock may be held by a thread that is not there.
+        with Held(self._lock) as take:
+            if self._link.maker == os.getpid():
+                take()
+            self._end()
+            self._finalizer.detach()  # at last: it goes on with what a signal handler has interrupted
+
+    def _end(self) -> None:
+        _end_all(self._ending, CalledChild.end_in_time)
+        self._end_left()
+        _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
+        if (sandbox := self._start.sandbox) is self._start and sandbox is not None:
+            sandbox.close()
+        self._memories.close()
+
+    def __dir__(self) -> list[str]:
+        from ..._preflight.hints import listed
+
+        return listed(self, super().__dir__())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class TreeTemplate(Template):
+    """An executor's: each call ends with all that it started, where it can make pid namespaces.
+
+    The executor reaps the children.
+    """
+
+    _ends_trees = True
+
+    def _call_ended(self, child: CalledChild[Any]) -> None:  # noqa: ARG002
+        self._refill()
+
+
+def require_spares(spares: object) -> None:
+    """Raise TypeError or ValueError for what is no number of spares."""
+    if isinstance(spares, bool) or not isinstance(spares, int):
+        raise TypeError(f"invalid spares: expected a number of processes, got {spares!r}")
+    if spares < 0:
+        raise ValueError(f"invalid spares: expected 0 or more, got {spares}")
+
+
+def require_reload(reload: object) -> None:
+    """Raise ValueError for what is no answer to changed source files."""
+    if reload not in {None, "changed"}:
+        raise ValueError(f"invalid reload: expected 'changed' or None, got {reload!r}")
+
+
+def _end_all(children: list[CalledChild[Any]], end: Callable[[CalledChild[Any]], object]) -> None:
+    """Take out each, and end it; one at which a signal handler raises is put back."""
+    with suppress(IndexError):  # another thread, or such a handler, has it
+        while children:
+            child = children.pop()
+            try:
+                end(child)
+            except BaseException:
+                children.append(child)
+                raise
+
+
+def _start(loading: Loading, options: Mapping[str, Any], sandbox: object) -> Start:
+    if sandbox is None:
+        return Fresh(loading, options)
+    from .confined_start import confined  # whose imports take longer than all others
+
+    return confined(loading, options, sandbox)
+
+
+def _close_all(links: list[Link]) -> None:
+    while links:
+        link = links[-1]
+        link.close()
+        with suppress(ValueError):  # a signal handler has closed all meanwhile
+            links.remove(link)
+
+
+def _deadline_thread() -> _core.DeadlineThread:
+    try:
+        return _core.DeadlineThread()
+    except OSError as error:
+        raise refusal(error, 0, 0, "clone") from None
