@@ -522,15 +522,21 @@ def _fifo(path: Path) -> Path:
     return path
 
 
-@pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")
-def test_a_template_that_starts_again_holds_up_its_own_calls_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A call that runs has its outcome, and one its deadline, while the template imports."""
-    gate = tmp_path / "gate"
-    module = f"import os\nif os.path.exists({str(gate)!r}): open({str(gate)!r}).close()\n"
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where module waits_at_its_gate waits for a writer, once it is there."""
+    path = tmp_path / "gate"
+    module = f"import os\nif os.path.exists({str(path)!r}): open({str(path)!r}).close()\n"
     (tmp_path / "waits_at_its_gate.py").write_text(module)
     monkeypatch.syspath_prepend(str(tmp_path))
+    return path
+
+
+@pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")
+def test_a_template_that_starts_again_holds_up_its_own_calls_alone(
+    tmp_path: Path, gate: Path
+) -> None:
+    """A call that runs has its outcome, and one its deadline, while the template imports."""
     with Executor(3, preload=["waits_at_its_gate"], timeout=SECONDS, spares=0) as executor:
         running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
         cancelled = executor.submit(time.sleep, 1000)
@@ -548,6 +554,22 @@ def test_a_template_that_starts_again_holds_up_its_own_calls_alone(
         gate.write_text("")
         assert waiting.result(SECONDS) == 1
         assert list(executor.map(abs, [-2, -3])) == [2, 3]
+
+
+@pytest.mark.parametrize("how", ["kill_workers", "terminate_workers"])
+def test_a_template_that_starts_again_ends_with_all(gate: Path, how: str) -> None:
+    """Nobody waits for what it imports."""
+    with Executor(1, preload=["waits_at_its_gate"], spares=0) as executor:
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        template = executor._pool._template
+        os.kill(template.pid, signal.SIGKILL)
+        until(lambda: not template.is_there())
+        _fifo(gate)
+        waiting = executor.submit(abs, -2)
+        until(lambda: executor._pool._starts._loading is not None)
+        getattr(executor, how)()
+    with pytest.raises(ramet.TemplateError, match="ended before it had loaded"):
+        waiting.result(0)
 
 
 @pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")

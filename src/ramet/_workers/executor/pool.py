@@ -26,6 +26,7 @@ from ..._kernel.signal_handlers import is_from_handler
 from ..._process.result_channel import NOTHING, RAISED
 from ...errors import died
 from ..in_call import reading_call
+from ..template.abandoned_start import AbandonableStart
 from ..template.template import Template
 from .deadlines import Deadlines
 from .learning import Learning
@@ -93,6 +94,7 @@ class Pool:
         self._thread: threading.Thread | None = None
         self._beside: threading.Thread | None = None  # which begins calls for that one
         self._beside_lacked_room = False
+        self._starts = AbandonableStart()  # of the template, by that thread
         self._is_closing = False
         self._cancels = False  # what is pending
         self._has_lacked_room = False
@@ -172,6 +174,7 @@ class Pool:
         with Held(self._lock) as take:
             take()
             self._signal = number, self._attempts  # some are about to begin, in other threads
+        self._starts.abandon()  # what starts for one of them
         self._order(lambda: self._signal_all(number))
 
     def _signal_all(self, number: int) -> None:
@@ -444,9 +447,12 @@ class Pool:
         return True
 
     def _begin_beside(self) -> None:
-        try:
+        def begin() -> None:
             while self._begin_next():
                 pass
+
+        try:
+            self._starts.run(begin)
         finally:
             self._beside = None
             self._wake()  # what has become free meanwhile was left to this thread

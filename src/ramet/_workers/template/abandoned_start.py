@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from threading import Lock
+from threading import RLock
 from typing import TypeVar
 
 from ..._core import Held
@@ -16,7 +16,7 @@ class AbandonableStart:
     """What starts processes in one thread; they are killed while they load, once it is given up."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()  # a signal handler may abandon it as well
         self._loading: Child[None] | None = None
         self._is_abandoned = False
 
