@@ -44,6 +44,15 @@ _WISHES = frozenset(
 _LIMITS_OF_CALLS = {"timeout": "deadline", "memory": "limit of memory"}
 # The others are likely keywords of a function.
 _WISHES_FOR_FUNCTIONS = frozenset({"memory", "processes", "cpus", "network"})
+# What options are called that a Sandbox has as a wish.
+_WISHES_BY_OTHER_NAMES = {
+    "env": "environment",
+    **dict.fromkeys(("net", "internet"), "network"),
+    "rw": "write",
+    **dict.fromkeys(("ro", "readonly"), "read"),
+    **dict.fromkeys(("deadline", "seconds"), "timeout"),
+    "pids": "processes",
+}
 # What others call an option or a keyword: the kernel, the shell, os.environ, joblib and the like.
 _OTHER_NAMES = {
     **dict.fromkeys(("setsid", "new_session"), "start_new_session"),
@@ -140,11 +149,13 @@ def no_option_of_functions(name: str, known: Collection[str], of_programs: bool)
         here = f"ramet.clone() and Template take a wish of sandbox=ramet.Sandbox({name}=...)"
         calls = "; Template.clone() and Executor take memory=" if name == "memory" else ""
         return TypeError(f"{text} here; {here}{calls}")
-    close = _meant(name, [*known, *_OF_CLONE])
-    hint = f"; did you mean {close!r}?" if close else ""
-    return TypeError(
-        f"{text}{hint}; keywords are options of the child, and those of fn are bound to it: "
+    bound = (
+        "keywords are options of the child, and those of fn are bound to it: "
         f"functools.partial(fn, {name}=...)"
+    )
+    close = _meant(name, [*known, *_OF_CLONE])
+    return TypeError(
+        f"{text}; did you mean {close!r}? Else {bound}" if close else f"{text}; {bound}"
     )
 
 
@@ -187,7 +198,12 @@ def no_option_of_contexts(name: str) -> TypeError | None:
 
 def no_wish(names: Sequence[str], known: Collection[str]) -> TypeError:
     """The error for keywords that are no wishes of a Sandbox."""
-    meant = [close for name in names if (close := nearest(name, known, cutoff=_ABBREVIATED))]
+    others = [_WISHES_BY_OTHER_NAMES.get(name) for name in names]
+    meant = [
+        close
+        for name, other in zip(names, others, strict=True)
+        if (close := other or nearest(name, known, cutoff=_ABBREVIATED))
+    ]
     hint = f"; did you mean {', '.join(map(repr, meant))}?" if meant else ""
     return TypeError(f"invalid wish: a Sandbox has no {', '.join(names)}{hint}")
 

@@ -305,7 +305,10 @@ def test_replace() -> None:
 
 @pytest.mark.parametrize(
     ("slip", "word"),
-    [("memroy", "memory"), ("netwrok", "network"), ("timout", "timeout"), ("mem", "memory")],
+    [
+        *[("memroy", "memory"), ("netwrok", "network"), ("timout", "timeout"), ("mem", "memory")],
+        *[("env", "environment"), ("net", "network"), ("pids", "processes"), ("rw", "write")],
+    ],
 )
 def test_a_wish_that_is_none(slip: str, word: str) -> None:
     """A slip is told by the wish that was meant, by whatever way it came."""

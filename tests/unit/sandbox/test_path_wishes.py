@@ -48,6 +48,13 @@ def test_a_path_that_does_not_exist(rows: Any, tmp_path: Path, wish: str) -> Non
     assert row.remedy == f"did you mean {str(tmp_path / 'project')!r}?"
 
 
+@pytest.mark.parametrize("path", ["~", "~/project", "~root/x"])
+def test_a_tilde_is_a_name_like_any_other(rows: Any, path: str) -> None:
+    """As for open(); who means a directory of a user's is told what finds it."""
+    (row,) = rows(described(read=[path]))
+    assert row.remedy.startswith("give os.path.expanduser() of it")
+
+
 def test_a_path_below_one_that_does_not_exist(rows: Any, tmp_path: Path) -> None:
     """The word that is wrong is found, and what follows it is kept where that is there."""
     (tmp_path / "project" / "src").mkdir(parents=True)

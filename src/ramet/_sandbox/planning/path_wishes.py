@@ -179,6 +179,10 @@ def _not_found(wish: str, path: str, error: OSError) -> Row:
         return _row(wish, path, shortfall, "mend the link, or name another path", number)
     if number in (errno.ENOENT, errno.ENOTDIR):
         near, how = _near(path), "make it first, or leave it out"
+        if any(part.startswith("~") for part in path.split("/")):
+            how = (
+                "give os.path.expanduser() of it: '~' is a shell's, and a name like any other here"
+            )
         if wish == "syscalls":  # one of its words, mistyped, is a path as well
             near = nearest(os.path.basename(path), SYSCALLS, cutoff=0.6) or near
             how = f"name {', '.join(map(repr, SYSCALLS))} or a file that is there"
