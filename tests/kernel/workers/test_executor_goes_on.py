@@ -22,7 +22,7 @@ import pytest
 import ramet
 from ramet import DeadlineExceeded, Executor, Template
 from ramet._core import wait_readable
-from ramet._workers.executor import worker
+from ramet._workers.executor import pool, worker
 from ramet._workers.executor.pool import Pool
 from ramet._workers.executor.worker import Worker
 from ramet._workers.template.called_child import CalledChild
@@ -592,3 +592,28 @@ def test_a_template_that_cannot_start_again_fails_its_own_calls(
                 executor.submit(abs, -1).result(PATIENT_SECONDS)
         module.write_text("")
         assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
+
+
+def _keeps_its_process() -> None:
+    """As what a call has left in its process may do: after the outcome it does not end."""
+
+    def flush() -> None:
+        flushes.append(None)
+        if len(flushes) > 1:  # the first is before the outcome
+            signal.pause()
+
+    flushes: list[None] = []
+    ramet._core.flush_standard_streams = flush
+    raise KeyError("which the core does not tell alone")
+
+
+def test_a_process_that_does_not_end_after_its_last_call_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where no pid namespace has ended it at once; the end of the executor waited for it."""
+    monkeypatch.setattr(pool, "_END_SECONDS", 0.1)
+    with Executor(1) as executor:
+        kept = executor.submit(_keeps_its_process)
+        assert isinstance(kept.exception(PATIENT_SECONDS), KeyError)
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+    assert kept.tree_ended_by in {"pid namespace", "walk"}

@@ -33,10 +33,10 @@ from .learning import Learning
 from .worker import Call, Rules, Worker, expire
 
 _log = logging.getLogger("ramet.executor")
-# How long a process may take to end that has closed its channel.
+# How long a process may take to end whose last call is over, or that has closed its channel.
 _END_SECONDS = 2.0
-# How long one may take to remove what its calls have left: trackers.py takes a second less.
-_FINISH_SECONDS = 4.0
+# How long one may take to remove what its calls have left: trackers.py takes a second less at most.
+_FINISH_SECONDS = 5.0
 # epoll_wait(2) counts milliseconds in a C int; who wakes up before a deadline waits again.
 _LONGEST_SECONDS = 86_400.0
 # Until others have ended no process can be made: of processes, memory, descriptors or namespaces.
@@ -639,6 +639,7 @@ class Pool:
         """Let the process end, with all that it has started; it is reaped when it has."""
         self._forget(worker, worker.channel)
         worker.end_tree()
+        self._must_end_in(_END_SECONDS, worker)  # what a call has left in it may keep it
 
     def _conclude(self, worker: Worker) -> None:
         if worker in self._ending:
