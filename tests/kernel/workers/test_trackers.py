@@ -33,10 +33,11 @@ kept: list[Any] = []
 
 @pytest.fixture(autouse=True)
 def nothing_in_memory() -> Iterator[None]:
-    """All that this user has there afterwards was there before, but what others have for a moment."""
+    """All that this user has there afterwards was there before, but what others have for a while."""
     before = set(_entries())
     yield
-    until(lambda: set(_entries()) <= before)
+    left = set(_entries()) - before
+    until(lambda: left.isdisjoint(_entries()), PATIENT_SECONDS)
 
 
 def _entries() -> Iterator[Path]:
