@@ -212,8 +212,9 @@ def beside_a_pool() -> Job:
     """A call now and then, beside a warm pool's, which is in no sandbox and in no fresh process."""
     job = Job("a confined call now and then", [])
     pool = opened(job, warm_pool)
-    confined = opened(job, lambda: template(spares=1, sandbox=ramet.Sandbox()))
-    free = opened(job, lambda: template(spares=1))
+    # As many as a template has by default: to make one takes about as long as the pause between two calls.
+    confined = opened(job, lambda: template(spares=2, sandbox=ramet.Sandbox()))
+    free = opened(job, lambda: template(spares=2))
 
     def submit() -> None:
         pool().submit(called.nothing).result()
