@@ -639,7 +639,8 @@ class Pool:
         """Let the process end, with all that it has started; it is reaped when it has."""
         self._forget(worker, worker.channel)
         worker.end_tree()
-        self._must_end_in(_END_SECONDS, worker)  # what a call has left in it may keep it
+        if self._workers.get(worker.pidfd) is worker:  # else it has ended, and is reaped
+            self._must_end_in(_END_SECONDS, worker)  # what a call has left in it may keep it
 
     def _conclude(self, worker: Worker) -> None:
         if worker in self._ending:
