@@ -327,6 +327,7 @@ class Pool:
                     return False
                 raise
             worker.call, call.worker = call, worker
+        worker.watch_output()
         with Held(self._lock) as take:
             take()
             was_cancelled = call.future.cancelled()

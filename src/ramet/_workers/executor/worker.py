@@ -195,8 +195,7 @@ class Worker:
             if files >= 0:
                 os.close(files)
             raise
-        worker._stack_file = files
-        worker._capture(captured)
+        worker._stack_file, worker._captured = files, captured
         return worker
 
     def send(self, call: tuple[Any, ...], rules: Rules) -> bool:
@@ -225,15 +224,16 @@ class Worker:
             if self._is_deaf or isinstance(error, _GONE):
                 return False
             raise
-        self._capture(captured)
-        if captured is not None:
-            self.child.count_beside(captured.memory)
+        self._captured = captured
         return True
 
-    def _capture(self, captured: Captured | None) -> None:
-        """The call has begun that writes there."""
-        self._captured = captured
-        if captured is not None and captured.most_bytes is not None:
+    def watch_output(self) -> None:
+        """Its call has begun, and is noted: an interrupt may come from here on."""
+        captured = self._captured
+        if captured is None:
+            return
+        self.child.count_beside(captured.memory)
+        if captured.most_bytes is not None:
             with suppress(BlockingIOError):  # then it is looked at when the call is over
                 watcher.add(captured, self.child)
 

@@ -97,7 +97,9 @@ def _run(util: Any) -> None:
 
 def _end_others(trackers: set[int], *, in_namespace: bool) -> None:
     """All that this process has started but those, which wait as long as one of the others lives."""
-    if in_namespace:
+    if (
+        in_namespace and os.getppid() == 0
+    ):  # its parent is outside: all that can be meant is its own
         os.kill(-1, signal.SIGTERM)  # which a tracker ignores
         return
 
