@@ -329,16 +329,30 @@ static int wait_for_code(HandleObject *self)
     return known < 0 ? -1 : is_known(self);
 }
 
-/* Without a wait. None where there is more to know than its end. */
+/* Without a wait: whether it has been reaped. -1 with an exception set. */
+static int reap_now(HandleObject *self)
+{
+    int known = is_known(self) ? 1 : learn(self, WEXITED | __WALL | WNOHANG);
+    if (known > 0 && !is_known(self))
+        self->common = self->how == CLD_EXITED;
+    return known;
+}
+
+/* None where there is more to know than its end. */
 static PyObject *handle_reap_plain(HandleObject *self, PyObject *unused)
 {
     (void)unused;
     if (!self->plain)
         Py_RETURN_NONE;
-    int known = is_known(self) ? 1 : learn(self, WEXITED | __WALL | WNOHANG);
-    if (known > 0 && !is_known(self))
-        self->common = self->how == CLD_EXITED;
+    int known = reap_now(self);
     return known < 0 ? NULL : PyBool_FromLong(known);
+}
+
+static PyObject *handle_reap_exited(HandleObject *self, PyObject *unused)
+{
+    (void)unused;
+    int known = reap_now(self);
+    return known < 0 ? NULL : PyBool_FromLong(known > 0 && is_known(self));
 }
 
 static PyObject *handle_exited(HandleObject *self, PyObject *unused)
@@ -734,6 +748,9 @@ static PyMethodDef handle_methods[] = {
      "None where waitid(2) does not tell, or when it runs and this shall not wait."},
     {"_reap_plain", (PyCFunction)handle_reap_plain, METH_NOARGS,
      "_reap_plain($self, /)\n--\n\nReaps a plain child if it has ended. Returns whether it has; None for any other child."},
+    {"_reap_exited", (PyCFunction)handle_reap_exited, METH_NOARGS,
+     "_reap_exited($self, /)\n--\n\n"
+     "Reaps a child of which a code says all, if it has ended. Returns whether it has with a code, which is its status then."},
     {"_exited", (PyCFunction)handle_exited, METH_NOARGS,
      "_exited($self, /)\n--\n\nWaits for a plain child. Its ExitStatus if it is known or the child ended with a code, else None."},
     {"_delivered", (PyCFunction)handle_delivered, METH_NOARGS,

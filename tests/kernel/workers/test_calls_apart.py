@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import ramet
+from ramet._kernel.procfs import children
 from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.unreaped import unreaped
 from ramet._workers.template.link import Link
@@ -112,6 +113,11 @@ def test_a_call_does_not_keep_its_template_from_sending(pipe: tuple[int, int], s
 def become_nobody() -> None:
     """With a limit that is soon reached."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    become_another_user()
+
+
+def become_another_user() -> None:
+    """Who may not have more in sockets than the limit."""
     os.setresgid(65534, 65534, 65534)
     os.setresuid(65534, 65534, 65534)
 
@@ -132,6 +138,26 @@ def test_a_template_that_cannot_send_goes_on(pipe: tuple[int, int], calls_before
             child.kill()
         assert template.clone(abs, -1).result(SECONDS) == 1
         assert template.pid == pid
+
+
+def cannot_send() -> tuple[int, int]:
+    """How many children are left of a call that could not be sent; what the next one returns."""
+    told, tells = os.pipe()
+    with ramet.Template([__name__], setup=become_another_user, spares=0) as template:
+        become_nobody()
+        with ramet.clone(fill_sockets, 1000, tells) as child:
+            assert os.read(told, 100) == TOO_MANY
+            before = children(os.getpid())
+            with pytest.raises(ramet.CloneError, match="ETOOMANYREFS"):
+                template.clone(abs, -1, pass_fds=[told])
+            left = len(set(children(os.getpid())) - set(before))
+            child.kill()
+        return left, template.clone(abs, -1, pass_fds=[told]).result(SECONDS)
+
+
+def test_a_caller_that_cannot_send() -> None:
+    """The call is refused, what was made for it is reaped, and the next is made when there is room."""
+    assert ramet.clone(cannot_send).result(SECONDS) == (0, 1)
 
 
 # ---- what a call leaves behind

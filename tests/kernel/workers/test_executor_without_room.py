@@ -25,7 +25,9 @@ from ...constants import SECONDS
 from ...waiting import until
 from .test_submissions_interrupted import interrupted
 
-LACKING = [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC]
+LACKING = [
+    *(errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ETOOMANYREFS)
+]
 WAIT = "calls wait until others have ended: there is no room for more processes"
 
 

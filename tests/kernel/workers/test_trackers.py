@@ -158,6 +158,21 @@ def test_nothing_is_said_of_it(fn: Callable[[], Any]) -> None:
         assert (future.stdout, future.stderr) == ("", "")
 
 
+def _starting_loky() -> int:
+    """Its other processes still start when one of them has the outcome."""
+    from joblib.externals.loky import get_reusable_executor
+
+    return int(get_reusable_executor(max_workers=6).submit(abs, -1).result())
+
+
+def test_nothing_is_said_of_processes_that_start() -> None:
+    """Of some calls, as it depends on how far they are."""
+    with Executor(3, preload=PRELOAD, capture_output=True) as executor:
+        futures = [executor.submit(_starting_loky) for _ in range(9)]
+        assert [future.result(PATIENT_SECONDS) for future in futures] == [1] * 9
+        assert {(future.stdout, future.stderr) for future in futures} == {("", "")}
+
+
 def test_folders_of_the_template_stay(tmp_path: Path) -> None:
     """Which others may need that are cloned from it."""
 

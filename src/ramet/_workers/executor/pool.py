@@ -40,7 +40,10 @@ _FINISH_SECONDS = 5.0
 # epoll_wait(2) counts milliseconds in a C int; who wakes up before a deadline waits again.
 _LONGEST_SECONDS = 86_400.0
 # Until others have ended no process can be made: of processes, memory, descriptors or namespaces.
-_NO_ROOM = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC)
+_NO_ROOM = (
+    *(errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC),
+    errno.ETOOMANYREFS,  # of descriptors of the same user that are in sockets
+)
 
 
 class Counts(NamedTuple):

@@ -1,5 +1,6 @@
 """A call, and the process that runs it: from a pool's side."""
 
+import errno
 import logging
 import os
 import pickle
@@ -220,9 +221,12 @@ class Worker:
         except BaseException as error:
             if captured is not None:
                 captured.close()
-            self._is_deaf = isinstance(error, TimeoutError) and not is_from_handler(error)
-            if self._is_deaf or isinstance(error, _GONE):
-                return False
+            if is_from_handler(error):
+                raise
+            self._is_deaf = isinstance(error, TimeoutError)
+            lacks_room = isinstance(error, OSError) and error.errno == errno.ETOOMANYREFS
+            if self._is_deaf or isinstance(error, _GONE) or lacks_room:
+                return False  # a new process waits for room
             raise
         self._captured = captured
         return True

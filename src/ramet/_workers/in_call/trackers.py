@@ -25,6 +25,7 @@ from ..._process.tree.walk import Walk
 _UTIL = "multiprocessing.util"
 _OF_MULTIPROCESSING = ("multiprocessing.resource_tracker",)
 _OF_LOKY = ("loky.backend.resource_tracker", "joblib.externals.loky.backend.resource_tracker")
+_EXECUTORS_OF_LOKY = ("loky.process_executor", "joblib.externals.loky.process_executor")
 _JOBLIB = "joblib._memmapping_reducer"
 _FINALIZERS_SECONDS = 1.0
 _OTHERS_SECONDS = 1.0
@@ -50,6 +51,8 @@ def let_remove(*, of_template: frozenset[Any], in_namespace: bool) -> None:
     trackers = _own_trackers(_OF_LOKY)
     if not trackers and not _own_trackers(_OF_MULTIPROCESSING):
         return
+    if trackers:
+        _end_workers_of_loky()
     with suppress(*_NO_ROOM):
         _finalize(of_template)
     if trackers:
@@ -77,6 +80,16 @@ def _is_child(pid: int | None) -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def _end_workers_of_loky() -> None:
+    """Before the finalizers: one that still starts would tell that it finds no semaphore."""
+    for name in _EXECUTORS_OF_LOKY:
+        with suppress(Exception):
+            for thread in list(getattr(sys.modules.get(name), "_threads_wakeups", ())):
+                for pid in list(thread.processes):
+                    if _is_child(pid):
+                        os.kill(pid, signal.SIGKILL)
 
 
 def _finalize(of_template: Iterable[Any]) -> None:

@@ -175,8 +175,8 @@ class CalledChild(Child[T_co]):
     def reap(self) -> bool:
         """Reap it, whose call is over, if it has ended; whether it has.
 
-        What is left in its namespace has been killed then, and takes a moment to end, for which wait()
-        waits. The library's own.
+        What is left in its namespace has been killed then, and takes a moment to end, for which
+        end_namespace() and wait() wait. The library's own.
         """
         self._channel.end()
         if time.monotonic() > self._must_end_by:
@@ -184,16 +184,22 @@ class CalledChild(Child[T_co]):
         ended = self._reap_plain()
         if ended is not None:
             return ended
-        self._leaves_namespace = self._may_leave_namespace
+        # Whether nothing is told of it or given to another call that all in its namespace must be dead for.
+        if self._namespace is None or self._memory is not None or self._supervision is not None:
+            return self.poll() is not None
+        if self._reap_exited():  # most do, and then there is nothing to add to their status
+            self._namespace.leave()
+            return True
+        self._leaves_namespace = True
         try:
             return self.poll() is not None
         finally:
             self._leaves_namespace = False
 
-    @property
-    def _may_leave_namespace(self) -> bool:
-        """Whether nothing is told of it or given to another call that it must be dead for."""
-        return self._namespace is not None and self._memory is None and self._supervision is None
+    def end_namespace(self) -> None:
+        """Wait until all in its namespace are dead, of one that has been reaped; the library's own."""
+        if self._namespace is not None and self._maker == os.getpid():
+            self._namespace.end()
 
     def end_in_time(self) -> None:
         """Wait for the end of one whose call is over, and bring it about if it must; the library's own."""
@@ -209,8 +215,7 @@ class CalledChild(Child[T_co]):
 
     def wait(self, timeout: float | None = None) -> ExitStatus:
         status = super().wait(timeout)
-        if self._namespace is not None and self._maker == os.getpid():
-            self._namespace.end()  # which reap() does not wait for
+        self.end_namespace()  # for which reap() does not wait
         return status
 
     def _outcome_within(self, timeout: float | None) -> tuple[bool, Any]:

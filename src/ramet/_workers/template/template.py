@@ -1,5 +1,6 @@
 """A process that has loaded what calls need, and is cloned for each of them."""
 
+import errno
 import os
 import sys
 import threading
@@ -458,6 +459,11 @@ class Template:
                 return clone
             except (BrokenPipeError, ConnectionResetError):
                 pass  # a spare that was killed
+            except OSError as error:
+                clone.discard()  # else it is there as long as the error
+                if error.errno == errno.ETOOMANYREFS:
+                    raise refusal(error, request.clone_flags, 0, "clone3") from None
+                raise
 
     def _spare(self) -> Clone | None:
         """One that waits, or is being made. Whether the template has ended shows later."""
@@ -517,12 +523,12 @@ class Template:
 
     def _reap(self) -> None:
         """Reap the children of earlier calls that have ended by now: some at once, which is cheaper."""
+        if unreaped:  # inits that were killed the last time are dead by now
+            reap_ended()
         if self._left:
             self._end_left()
         self._reap_first(len(self._ending))
         self._enough = len(self._ending) + _REAPED_AT_ONCE
-        if unreaped:
-            reap_ended()
 
     def _reap_first(self, count: int) -> None:
         """So many of them at most, if they have ended."""
@@ -542,7 +548,7 @@ class Template:
 
     def _end_left(self) -> None:
         """Namespaces that were left before have ended by now, or something in them keeps them."""
-        _end_all(self._left, CalledChild.wait)
+        _end_all(self._left, CalledChild.end_namespace)
 
     def _live(self) -> Link:
         """The process, or another one if its source files have changed, or what its sandbox covers."""
