@@ -108,8 +108,6 @@ class PidNamespace:
         Returns whether they are dead by the deadline; if not, or if it was interrupted, it can be called
         again.
         """
-        if self._is_reaped:
-            return True
         with Held(self._ending) as take:  # two threads may have waited for the child
             take()
             self.kill()
