@@ -21,9 +21,11 @@ static int *cleared_word(void)
 }
 
 /* glibc has a description of its tid field for debuggers: bits of the number, count, offset. */
+static const uint32_t *place_for_debuggers;
+
 static int *word_for_debuggers(void)
 {
-    const uint32_t *place = dlsym(RTLD_DEFAULT, "_thread_db_pthread_tid");
+    const uint32_t *place = place_for_debuggers;
     return place == NULL || place[0] != 32 ? NULL : (int *)((char *)pthread_self() + place[2]);
 }
 
@@ -70,6 +72,7 @@ static void note_main_thread(void)
 
 static void __attribute__((constructor)) note_main_threads(void)
 {
+    place_for_debuggers = dlsym(RTLD_DEFAULT, "_thread_db_pthread_tid"); /* once: in a fork it costs some pages */
     note_main_thread();
     pthread_atfork(NULL, NULL, note_main_thread);
 }

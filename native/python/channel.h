@@ -102,3 +102,11 @@ int core_channel_take_clone(ChannelObject *self, struct core_clone_owner *clone)
 PyObject *core_channel_receive_clone(ChannelObject *self, PyObject *args);
 PyObject *core_channel_serve_clones(ChannelObject *self, PyObject *args);
 PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args);
+
+/*
+ * In a new clone: what at_once says, and then the calls that come. Whether that is all that it had to do; if not, failed or
+ * served says how far it came, or an exception is set.
+ */
+bool core_serve_at_once(ChannelObject *channel, PyObject *at_once, PyObject **failed, PyObject **served);
+/* For a child that is about to end: the other side's end, for so long, or for ever if that is negative. */
+void core_channel_await_end(ChannelObject *self, int milliseconds);

@@ -801,18 +801,23 @@ static PyObject *channel_receive(ChannelObject *self, PyObject *args)
  * In the child, which has sent its last outcome: its end would take the processor from a caller on the same one, who reads
  * it. So this task waits a moment, and lets others go first: sched(7) SCHED_BATCH.
  */
-static PyObject *channel_await_end(ChannelObject *self, PyObject *milliseconds)
+void core_channel_await_end(ChannelObject *self, int milliseconds)
 {
     const struct sched_param none = {0};
-    long patience = PyLong_AsLong(milliseconds);
-    if ((patience == -1 && PyErr_Occurred()) || !is_open(self))
-        return NULL;
     struct pollfd end = {.fd = self->descriptor, .events = POLLRDHUP};
     if (sched_getscheduler(0) == SCHED_OTHER)
         sched_setscheduler(0, SCHED_BATCH, &none);
     Py_BEGIN_ALLOW_THREADS
-    poll(&end, 1, (int)patience);
+    poll(&end, 1, milliseconds);
     Py_END_ALLOW_THREADS
+}
+
+static PyObject *channel_await_end(ChannelObject *self, PyObject *milliseconds)
+{
+    long patience = PyLong_AsLong(milliseconds);
+    if ((patience == -1 && PyErr_Occurred()) || !is_open(self))
+        return NULL;
+    core_channel_await_end(self, (int)patience);
     Py_RETURN_NONE;
 }
 

@@ -8,6 +8,7 @@
 #include "nested_hosts.h"
 #include "proc_file.h"
 #include "task_state.h"
+#include "words.h"
 
 /*
  * unshare(CLONE_THREAD) is refused to a task that is not alone in its thread group, and changes nothing for one that is.
@@ -21,17 +22,29 @@ bool core_is_alone(void)
     return ramet_task_threads(ramet_proc_number_of_process(ramet_syscall0(__NR_getpid), -1)) <= 1;
 }
 
+static bool set_native_id(PyObject *thread)
+{
+    PyObject *tid = PyLong_FromUnsignedLong(PyThread_get_thread_native_id()), *name = core_word(CORE_WORD_NATIVE_ID);
+    bool done = tid != NULL && name != NULL && PyObject_SetAttr(thread, name, tid) == 0;
+    Py_XDECREF(tid);
+    return done;
+}
+
+PyObject *core_renew_native_id(PyObject *module, PyObject *thread)
+{
+    (void)module;
+    return set_native_id(thread) ? Py_NewRef(Py_None) : NULL;
+}
+
 void core_name_thread(PyObject **thread)
 {
     PyObject *class = core_named(CORE_TASK_THREAD), *active = core_named(CORE_ACTIVE_THREADS);
     if (*thread == NULL && class != NULL)
         *thread = PyObject_CallNoArgs(class);
     PyObject *ident = PyLong_FromUnsignedLong(PyThread_get_thread_ident());
-    PyObject *tid = PyLong_FromUnsignedLong(PyThread_get_thread_native_id());
-    if (*thread != NULL && active != NULL && ident != NULL && tid != NULL && PyObject_SetAttrString(*thread, "_native_id", tid) == 0)
+    if (*thread != NULL && active != NULL && ident != NULL && set_native_id(*thread))
         PyDict_SetItem(active, ident, *thread);
     Py_XDECREF(ident);
-    Py_XDECREF(tid);
     PyErr_Clear(); /* it can do without */
 }
 

@@ -51,6 +51,8 @@ static PyMethodDef with_main_gil[] = {
      "The Handle stands for it, and the Mapping is for the outcome."},
     {"flush_standard_streams", core_flush, METH_NOARGS,
      "flush_standard_streams()\n--\n\nsys.stdout and sys.stderr; one that is broken, closed or missing is skipped."},
+    {"renew_native_id", core_renew_native_id, METH_O,
+     "renew_native_id(thread, /)\n--\n\nIn a copy of its process: threading's object for this thread has its number."},
     {"close", core_close, METH_NOARGS,
      "close()\n--\n\nWhen the interpreter ends: from here on only its main thread makes children.\n\n"
      "Returns whether it has other threads."},

@@ -1,12 +1,15 @@
 /*
  * Channel.serve_plain(): calls that need nothing but their function, and what it returns is plain. No object of Python's is
  * made for such a message, and no function of Python's is called but that one: in a new clone each costs a page or two,
- * which are copied when they are written to.
+ * which are copied when they are written to. A clone for one such call does all its work so: core_serve_at_once().
  */
 #include "channel.h"
 #include "mapping.h"
 #include "plain_values.h"
+#include "plan_object.h"
 #include "words.h"
+
+#include <unistd.h>
 
 #include "epoch.h"
 
@@ -135,19 +138,95 @@ static PyObject *serve_one(ChannelObject *self, const struct around *around, boo
     return found;
 }
 
-PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args)
+static PyObject *serve(ChannelObject *self, const struct around *around)
 {
-    struct around around;
     bool goes_on;
-    if (!PyArg_ParseTuple(args, "OOO:serve_plain", &around.before, &around.after, &around.finish))
-        return NULL;
     for (;;) {
         enum core_arrival arrival = core_channel_await(self, Py_None, -1);
         if (arrival != CORE_ARRIVED)
             return arrival == CORE_NO_MORE ? answer(ENDED, Py_NewRef(Py_None), false) : NULL;
-        PyObject *found = serve_one(self, &around, &goes_on);
+        PyObject *found = serve_one(self, around, &goes_on);
         if (!goes_on)
             return found;
         Py_DECREF(found);
     }
+}
+
+PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args)
+{
+    struct around around;
+    if (!PyArg_ParseTuple(args, "OOO:serve_plain", &around.before, &around.after, &around.finish))
+        return NULL;
+    return serve(self, &around);
+}
+
+/* ---- a clone that serves one such call */
+
+/* What AtOnce of in_template/template_process.py says. */
+struct at_once {
+    PyObject *plans, *renewals, *channels;
+    struct around around;
+    PyObject *last;
+    int let_go_milliseconds;
+};
+
+static bool read_at_once(struct at_once *given, PyObject *from)
+{
+    struct around *around = &given->around;
+    return PyArg_ParseTuple(from, "O!O!O!OOOOi:at_once", &PyTuple_Type, &given->plans, &PyList_Type, &given->renewals, &PyList_Type,
+                            &given->channels, &around->before, &around->after, &around->finish, &given->last,
+                            &given->let_go_milliseconds);
+}
+
+/* Which plan has failed, at which step, and the errno; NULL for none, or with an exception set. */
+static PyObject *first_failed(PyObject *plans)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(plans); i++) {
+        PlanObject *one = (PlanObject *)PyTuple_GET_ITEM(plans, i);
+        int step, error;
+        if (!core_do_plan(one->plan, &step, &error))
+            return PyErr_NoMemory();
+        if (step >= 0)
+            return Py_BuildValue("nii", i, step, error);
+    }
+    return NULL;
+}
+
+static bool act_all(PyObject *functions)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(functions); i++)
+        if (!act(PyList_GET_ITEM(functions, i)))
+            return false;
+    return true;
+}
+
+/* Whether the call was plain, or there is none. False: the outcome is for Python, with the pid that served it. */
+static bool serve_to_the_end(ChannelObject *channel, const struct at_once *given, PyObject **served)
+{
+    const int pid = getpid();
+    PyObject *outcome = serve(channel, &given->around);
+    long what = outcome == NULL ? -1 : PyLong_AsLong(PyTuple_GET_ITEM(outcome, 0));
+    if (what != ALONE && what != ENDED) {
+        *served = Py_BuildValue("iN", pid, outcome == NULL ? core_take_exception() : outcome);
+        return false;
+    }
+    Py_DECREF(outcome);
+    if (what == ALONE) {
+        core_channel_await_end(channel, given->let_go_milliseconds);
+        if (!act(given->last))
+            return false;
+    }
+    return core_flush_standard_streams() == 0;
+}
+
+bool core_serve_at_once(ChannelObject *channel, PyObject *at_once, PyObject **failed, PyObject **served)
+{
+    struct at_once given;
+    if (!read_at_once(&given, at_once))
+        return false;
+    *failed = first_failed(given.plans);
+    if (*failed != NULL || PyErr_Occurred() || !act_all(given.renewals) ||
+        PyList_Append(given.channels, (PyObject *)channel) < 0)
+        return false;
+    return serve_to_the_end(channel, &given, served);
 }

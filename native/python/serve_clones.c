@@ -5,6 +5,7 @@
 #include "channel.h"
 #include "clone_ways.h"
 #include "plan_object.h"
+#include "words.h"
 
 #include <linux/sched.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@ struct known {
     struct core_request request;
     int in_namespace;
     PyObject *steps, *given; /* what the clone does first, and what it is given */
+    PyObject *at_once;       /* what it can do without Python, or None */
 };
 
 /* What is made for a clone. */
@@ -41,8 +43,8 @@ static void close_if_open(int descriptor)
 static bool read_known(struct known *known, PyObject *item)
 {
     PyObject *request;
-    return PyArg_ParseTuple(item, "SOpO!O:known", &known->making, &request, &known->in_namespace, &Plan_Type, &known->steps,
-                            &known->given) &&
+    return PyArg_ParseTuple(item, "SOpO!OO:known", &known->making, &request, &known->in_namespace, &Plan_Type, &known->steps,
+                            &known->given, &known->at_once) &&
            core_read_request(&known->request, request);
 }
 
@@ -121,14 +123,24 @@ static void do_first(PyObject *steps, pid_t parent)
         _exit(1);
 }
 
+static PyObject *or_none(PyObject *one)
+{
+    return one == NULL ? Py_NewRef(Py_None) : one;
+}
+
 /* In the clone: it never returns. */
 static void run_clone(ChannelObject *control, PyObject *run, const struct known *known, const struct clone *clone, pid_t parent)
 {
     close_others(control, clone);
     do_first(known->steps, parent);
-    PyObject *channel = (PyObject *)core_channel_new(clone->channel[OURS]);
+    PyObject *failed = NULL, *served = NULL;
+    ChannelObject *channel = core_channel_new(clone->channel[OURS]);
+    if (channel != NULL && known->at_once != Py_None && core_serve_at_once(channel, known->at_once, &failed, &served))
+        _exit(0);
+    if (channel == NULL || PyErr_Occurred())
+        _exit(core_code_of_failure());
     PyObject *in_namespace = clone->pids.init > 0 ? Py_True : Py_False;
-    PyObject *begun = channel == NULL ? NULL : Py_BuildValue("ONO", known->given, channel, in_namespace);
+    PyObject *begun = Py_BuildValue("ONONN", known->given, channel, in_namespace, or_none(failed), or_none(served));
     _exit(begun == NULL ? core_code_of_failure() : core_invoke(run, begun));
 }
 
@@ -212,6 +224,7 @@ PyObject *core_channel_serve_clones(ChannelObject *self, PyObject *args)
     PyObject *all, *run;
     if (!PyArg_ParseTuple(args, "O!O:serve_clones", &PyList_Type, &all, &run))
         return NULL;
+    core_make_words();
     for (;;) {
         enum core_arrival arrival = core_channel_await(self, Py_None, NONE);
         if (arrival != CORE_ARRIVED)

@@ -6,6 +6,7 @@ static const char *const texts[CORE_WORDS] = {
     [CORE_WORD_FLUSH] = "flush",
     [CORE_WORD_HAS_NO] = "_has_no",
     [CORE_WORD_KEPT] = "ramet._core.kept",
+    [CORE_WORD_NATIVE_ID] = "_native_id",
     [CORE_WORD_TRACKER] = "multiprocessing.resource_tracker",
 };
 static PyObject *made[CORE_WORDS];
@@ -15,6 +16,13 @@ PyObject *core_word(enum core_word word)
     if (made[word] == NULL)
         made[word] = PyUnicode_InternFromString(texts[word]);
     return made[word];
+}
+
+void core_make_words(void)
+{
+    for (size_t i = 0; i < CORE_WORDS; i++)
+        if (core_word(i) == NULL)
+            PyErr_Clear(); /* it is made when it is needed */
 }
 
 void core_forget_words(void)

@@ -9,12 +9,16 @@ enum core_word {
     CORE_WORD_FLUSH,
     CORE_WORD_HAS_NO,
     CORE_WORD_KEPT,
+    CORE_WORD_NATIVE_ID,
     CORE_WORD_TRACKER,
     CORE_WORDS
 };
 
 /* A borrowed reference; NULL with an exception set. */
 PyObject *core_word(enum core_word word);
+
+/* All of them, in a process that will be copied: else each copy makes its own. */
+void core_make_words(void);
 
 /* Python has ended, and the words with it. */
 void core_forget_words(void);

@@ -223,3 +223,20 @@ def test_a_copy_of_the_caller_has_few_as_well() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert said.stdout == "True\n(1, 'MainThread')\n"
+
+
+def test_what_calls_by_value_bring_is_left_out_as_well() -> None:
+    """They need cloudpickle, and with it comes logging, when the template serves already."""
+
+    def names() -> list[str]:  # by value, as this module would bring logging into the call
+        import gc
+
+        from ramet._workers.in_template import fork_handlers
+
+        gc.unfreeze()
+        lists = fork_handlers._lists_of_handlers()
+        return [getattr(one, "__qualname__", repr(one)) for all_ in lists or () for one in all_]
+
+    with ramet.Template(spares=0) as template:
+        assert result(template, names) == ["before_fork", "_Shortened._before_fork"]
+        assert "logging" in template.clone(lambda: list(sys.modules)).result(30)

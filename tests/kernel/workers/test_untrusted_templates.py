@@ -89,7 +89,7 @@ def answer(template: ramet.Template, fn: Any, *args: Any, **options: Any) -> Any
 
 def own_end() -> socket.socket:
     """Its end of the channel."""
-    return socket.socket(fileno=os.dup(serving._served[0].fileno()))
+    return socket.socket(fileno=os.dup(serving.served_channels[0].fileno()))
 
 
 def message(kind: int, *parts: bytes) -> bytes:
@@ -181,7 +181,7 @@ def test_no_pickle_of_it_is_loaded(template: ramet.Template, tmp_path: Path) -> 
         parts = (pickled,) if kind == VALUE else (head, pickled)
         from ramet._workers.crossing.messages import send
 
-        send(serving._served[0], kind, parts)
+        send(serving.served_channels[0], kind, parts)
         stays()
 
     for size in (0, 1 << 17):

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from ... import _core
 from ..._core import wait_readable
@@ -98,25 +98,31 @@ class Around(NamedTuple):
 _NOTHING = Around()
 
 
-_served: list[Channel] = []
+# What serve_plain() has said, or raised, to the core in a new clone, and in which process.
+Served: TypeAlias = tuple[int, tuple[int, Any, bool] | BaseException]
+served_channels: list[Channel] = []
 
 
 def leave_channel() -> None:
     """A copy of this process must not keep the caller waiting for an outcome when this one has died."""
-    while _served:
-        _served.pop().close()
+    while served_channels:
+        served_channels.pop().close()
 
 
 os.register_at_fork(after_in_child=leave_channel)
 
 
-def serve(channel: Channel, around: Around) -> int:
-    """Serve calls until the caller lets this process go. Returns the exit code."""
-    code, pid = 0, os.getpid()
-    _served.append(channel)
+def serve(channel: Channel, around: Around, first: Served | None = None) -> int:
+    """Serve calls until the caller lets this process go. Returns the exit code.
+
+    first: where the core has begun with that, and has noted the channel.
+    """
+    code, (pid, said) = 0, first or (os.getpid(), None)
+    if first is None:
+        served_channels.append(channel)
     try:
-        while (served := _serve_next(channel, around, pid)) is not None:
-            code, last = served
+        while (served := _serve_next(channel, around, pid, said)) is not None:
+            (code, last), said = served, None
             if last:
                 channel.await_end(around.let_go_milliseconds)
                 if around.last is not None:
@@ -150,9 +156,19 @@ def give_up_unprepared(channel: Channel, label: str, file: bytes | None, number:
     return 1
 
 
-def _serve_next(channel: Channel, around: Around, pid: int) -> tuple[int, bool] | None:
-    """The next call, after those that the core serves alone: the exit code, and whether it is the last."""
-    served, one, last = channel.serve_plain(around.before, around.after, around.finish)
+def _serve_next(
+    channel: Channel,
+    around: Around,
+    pid: int,
+    said: tuple[int, Any, bool] | BaseException | None = None,
+) -> tuple[int, bool] | None:
+    """The next call, after those that the core serves alone: the exit code, and whether it is the last.
+
+    said: what serve_plain() has said or raised, if it was called already.
+    """
+    if isinstance(said, BaseException):
+        raise said
+    served, one, last = said or channel.serve_plain(around.before, around.after, around.finish)
     if served == ENDED:
         return None
     if served == ALONE:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from ... import _core
 from ..._kernel import procfs
 from ...errors import TemplateError
 
@@ -167,7 +168,7 @@ def _of_random(random: Any) -> Iterator[Callable[[], object]]:
 
 
 def _of_threading(threading: Any) -> Iterator[Callable[[], object]]:
-    yield threading.main_thread()._set_native_id
+    yield partial(_core.renew_native_id, threading.main_thread())
 
 
 def _of_numpy(random: Any) -> Iterator[Callable[[], object]]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from struct import Struct
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from ... import _core
 from ..._kernel import clone_bits
@@ -51,14 +51,19 @@ from ..in_call.confining import carry_out
 from ..in_call.serving import (
     READY,
     UNTIL_LET_GO,
+    Act,
     Around,
+    Served,
     calls_to_warm_up,
     give_up,
     give_up_unprepared,
+    leave_channel,
     serve,
+    served_channels,
     warm_up,
 )
 from ..in_call.trackers import let_remove, registered_finalizers
+from .fork_handlers import leave_out_needless
 from .fork_hazards import renewals
 from .loading import import_cloudpickle, load, source_files, take_name
 
@@ -94,6 +99,27 @@ class Begun(NamedTuple):
     given: Given
     channel: Channel
     in_namespace: bool  # whether it is in a pid namespace of its own
+    # How far the core came, if it began: which plan has failed, at which step, with which errno; what
+    # Channel.serve_plain() said or raised, and in which process.
+    failed: tuple[int, int, int] | None = None
+    served: Served | None = None
+
+
+class AtOnce(NamedTuple):
+    """All that a clone does which serves a call and was not made ahead; the core does it: plain_calls.c."""
+
+    plans: Sequence[_core.Plan]  # Given.confines
+    renewals: list[Act]
+    channels: list[Channel]  # where its own is noted: leave_channel()
+    before: Act | None
+    after: Act | None
+    finish: Act | None
+    last: Act | None
+    let_go_milliseconds: int
+
+
+# The request's part, the clone call, whether in a pid namespace, the first steps, Given, and AtOnce.
+_Known: TypeAlias = tuple[bytes, _core.Request, bool, _core.Plan, Any, tuple[Any, ...] | None]
 
 
 class _Template:
@@ -103,7 +129,7 @@ class _Template:
         self._warm: Callable[[], object] | None = None
         self._spares = 0  # that were made here, and not by the core
         # What the core makes alone, see Channel.serve_clones().
-        self._known: list[tuple[bytes, _core.Request, bool, _core.Plan, Given]] = []
+        self._known: list[_Known] = []
         self._may_nest = True  # pid namespaces
         self._confines: Confines | None = None  # what each clone does first
         # A pipe: its second end is held as long as another process has the memory of a confined clone.
@@ -239,6 +265,8 @@ class _Template:
     def _be_ready_for_values(self) -> None:
         """Not before a call comes by value: for all others cloudpickle is a tenth of what a start takes."""
         import_cloudpickle()
+        # It imports logging, above all.
+        leave_out_needless([leave_channel], self._control)
         self._calls_to_warm_up[True] = calls_to_warm_up(by_value=True)
         gc.freeze()
 
@@ -255,8 +283,22 @@ class _Template:
             and making.set_tid is None
             and not (is_known or looks or lacks_namespace)
         ):
-            self._known.append((bytes(given.parts[0]), request, in_namespace, steps, given))
+            at_once = self._at_once(given, in_namespace=in_namespace)
+            making_part = bytes(given.parts[0])
+            self._known.append((making_part, request, in_namespace, steps, given, at_once))
             del self._known[:-_MOST_KNOWN]
+
+    def _at_once(self, given: Given, *, in_namespace: bool) -> AtOnce | None:
+        """None for a clone that has more to do, in Python."""
+        making, end = given.making, _end_of(given.making, in_namespace=in_namespace)
+        if making.spare or making.measured or end == _BY_WALK or not self._dies_with_caller:
+            return None
+        around = self._arounds[end]
+        plans = tuple(one.plan for one in given.confines)
+        return AtOnce(
+            *(plans, self._renewals, served_channels, around.before, around.after, around.finish),
+            *(around.last, around.let_go_milliseconds),
+        )
 
     def _confining(self, parts: Sequence[Any]) -> Sequence[Confines]:
         """The steps of one clone: those to its layer, whose name the caller chose, then those of all."""
@@ -341,28 +383,30 @@ class _Template:
     def _run_clone(self, begun: Begun) -> int:
         """All that it does; it ends with that, without the handlers of atexit, which are the template's."""
         try:
-            return self._begin(*begun)
+            return self._begin(begun)
         finally:
             _core.flush_standard_streams()
 
-    def _begin(self, given: Given, channel: Channel, in_namespace: bool) -> int:
-        kind, parts, making, confines = given
+    def _begin(self, begun: Begun) -> int:
+        (kind, parts, making, confines), channel, in_namespace, failed, served = begun
         if kind == DERIVE:
             return self._become_template(channel, parts)
         if kind == CONFINE:
             return self._become_confined(channel, loaded(parts))
-        for plan, labels in confines:
-            step, number = _core.do_steps(plan)
-            if step >= 0:
-                return give_up_unprepared(channel, *labels[step], number)
+        end = _end_of(making, in_namespace=in_namespace)
+        if served is not None:
+            return serve(channel, self._arounds[end], served)
+        failed = failed or _first_failed(confines)
+        if failed is not None:
+            which, step, number = failed
+            return give_up_unprepared(channel, *confines[which].labels[step], number)
         for renew in self._renewals:
             renew()
-        end = _IN_NAMESPACE if in_namespace else _BY_WALK if making.tree else _MAY_LEAVE
         if end == _BY_WALK:
             set_subreaper(True)  # what it starts can be found below it, as long as it lives
-        failed = self._warm_up(channel, making) if making.spare else None
-        if failed is not None:
-            return give_up(channel, failed)
+        raised = self._warm_up(channel, making) if making.spare else None
+        if raised is not None:
+            return give_up(channel, raised)
         if making.measured:
             send(channel, READY, (b"%d" % (private_bytes() + _MOST_HOT_BYTES),))
         if making.spare and self._yields:
@@ -484,6 +528,19 @@ def _whose_end(kind: int, making: Making, *, is_new: bool) -> int:
 @lru_cache(16)
 def _making(pickled: bytes) -> Making:
     return Making(*pickle.loads(pickled))
+
+
+def _end_of(making: Making, *, in_namespace: bool) -> int:
+    return _IN_NAMESPACE if in_namespace else _BY_WALK if making.tree else _MAY_LEAVE
+
+
+def _first_failed(confines: Sequence[Confines]) -> tuple[int, int, int] | None:
+    """Carry them out."""
+    for which, (plan, _) in enumerate(confines):
+        step, number = _core.do_steps(plan)
+        if step >= 0:
+            return which, step, number
+    return None
 
 
 @lru_cache(16)
