@@ -104,9 +104,9 @@ PyObject *core_channel_serve_clones(ChannelObject *self, PyObject *args);
 PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args);
 
 /*
- * In a new clone: what at_once says, and then the calls that come. Whether that is all that it had to do; if not, failed or
- * served says how far it came, or an exception is set.
+ * In a new clone: what at_once says, and then the calls that come. looks: whether a spare is to look what its call copies.
+ * Whether that is all that it had to do; if not, failed or served says how far it came, or an exception is set.
  */
-bool core_serve_at_once(ChannelObject *channel, PyObject *at_once, PyObject **failed, PyObject **served);
+bool core_serve_at_once(ChannelObject *channel, PyObject *at_once, bool looks, PyObject **failed, PyObject **served);
 /* For a child that is about to end: the other side's end, for so long, or for ever if that is negative. */
 void core_channel_await_end(ChannelObject *self, int milliseconds);

@@ -6,7 +6,7 @@
  * template and all its clones share. So those in a sandbox have none: what a call could write there, others could read.
  */
 #define _GNU_SOURCE
-#include "core.h"
+#include "hot_pages.h"
 
 #include <poll.h>
 #include <sys/mman.h>
@@ -150,15 +150,20 @@ static void look(HotPagesObject *self, found_page *found)
     close(pagemap);
 }
 
-static PyObject *hot_pages_look(HotPagesObject *self, PyObject *unused)
+static bool look_before(HotPagesObject *self)
 {
-    (void)unused;
     if (self->before == NULL)
         self->before = PyMem_Calloc(words_of(self) + 1, sizeof *self->before);
     if (self->before == NULL)
-        return PyErr_NoMemory();
+        return PyErr_NoMemory() != NULL;
     look(self, keep);
-    Py_RETURN_NONE;
+    return true;
+}
+
+static PyObject *hot_pages_look(HotPagesObject *self, PyObject *unused)
+{
+    (void)unused;
+    return look_before(self) ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyObject *hot_pages_note(HotPagesObject *self, PyObject *unused)
@@ -225,12 +230,8 @@ static bool is_readable(int descriptor)
 }
 
 /* No more than so many bytes of its own come from that, and the pages of one word. */
-static PyObject *hot_pages_copy(HotPagesObject *self, PyObject *args)
+static void copy_noted(const HotPagesObject *self, long bytes, int calls)
 {
-    long bytes;
-    int calls;
-    if (!PyArg_ParseTuple(args, "li:copy", &bytes, &calls))
-        return NULL;
     long before = pages_copied();
     for (size_t i = 0; i < words_of(self); i++) {
         if (self->noted[i] == 0)
@@ -239,7 +240,25 @@ static PyObject *hot_pages_copy(HotPagesObject *self, PyObject *args)
             break;
         copy_pages_of_word(self, i);
     }
+}
+
+static PyObject *hot_pages_copy(HotPagesObject *self, PyObject *args)
+{
+    long bytes;
+    int calls;
+    if (!PyArg_ParseTuple(args, "li:copy", &bytes, &calls))
+        return NULL;
+    copy_noted(self, bytes, calls);
     Py_RETURN_NONE;
+}
+
+bool core_take_hot_pages(PyObject *hot_pages, bool looks, long most_bytes, int calls)
+{
+    HotPagesObject *self = (HotPagesObject *)hot_pages;
+    if (looks)
+        return look_before(self);
+    copy_noted(self, most_bytes, calls);
+    return true;
 }
 
 static PyMethodDef hot_pages_methods[] = {

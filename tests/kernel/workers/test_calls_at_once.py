@@ -6,10 +6,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+import ramet
 from ramet import Sandbox, Template
 from ramet._core import Plan
 from ramet._kernel import clone_bits
@@ -23,6 +25,7 @@ from .test_known_requests import answer
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 ENOUGH = 4  # calls, so that the core makes the next alone
+SPARES = 8  # the same, where there are spares: Python looks what the first of them copy
 
 SANDBOXES = pytest.mark.parametrize(
     "sandbox", [None, pytest.param(Sandbox(), marks=needs_all)], ids=["free", "confined"]
@@ -36,7 +39,7 @@ def count_in_python() -> None:
     begins = template_process._Template._begin
 
     def counted(self: Any, begun: Any) -> int:
-        if begun.given.kind == MAKE:
+        if begun[0].kind == MAKE:  # a tuple, where the core has made it
             os.environ["BEGUN_IN_PYTHON"] = "yes"
         return begins(self, begun)
 
@@ -62,7 +65,7 @@ def closes_its_channel() -> None:
 
 
 def prints() -> None:
-    """To a buffer that nobody flushes."""
+    """And does not flush it."""
     sys.stdout.write("printed\n")
 
 
@@ -91,6 +94,32 @@ def test_python_begins_the_first_alone(sandbox: Sandbox | None) -> None:
 
 @SANDBOXES
 @pytest.mark.parametrize(
+    "call",
+    [
+        lambda template: template.clone(timedelta, 1),
+        lambda template: template.clone(str, b"a", "ascii", stdout=ramet.DEVNULL),
+        lambda template: template.clone(len, [object()]),
+    ],
+    ids=["the outcome", "a wish", "an argument"],
+)
+def test_a_spare_is_the_cores_until_a_call_is_pythons(
+    sandbox: Sandbox | None, call: Callable[[Template], ramet.Child[object]]
+) -> None:
+    """Then it is warm for such ones."""
+
+    def told() -> list[str | None]:
+        return [answer(template, os.getenv, "BEGUN_IN_PYTHON") for _ in range(SPARES)]
+
+    with Template([__name__], setup=count_in_python, spares=1, sandbox=sandbox) as template:
+        assert told()[-1] is None
+        with call(template) as child:
+            child.result(SECONDS)
+        assert told()[-1] == "yes"
+
+
+@SANDBOXES
+@pytest.mark.parametrize("spares", [0, 1])
+@pytest.mark.parametrize(
     ("fn", "args"),
     [
         (abs, (-1,)),
@@ -107,16 +136,18 @@ def test_python_begins_the_first_alone(sandbox: Sandbox | None) -> None:
     ids=str,
 )
 def test_it_ends_as_the_first(
-    sandbox: Sandbox | None, fn: Callable[..., Any], args: tuple[Any, ...]
+    sandbox: Sandbox | None, fn: Callable[..., Any], args: tuple[Any, ...], spares: int
 ) -> None:
     """Which Python has served."""
-    with Template([__name__], spares=0, sandbox=sandbox) as template:
+    count = SPARES if spares else ENOUGH
+    with Template([__name__], spares=spares, sandbox=sandbox) as template:
         first = outcome_of(template, fn, *args)
-        others = [outcome_of(template, fn, *args) for _ in range(ENOUGH)]
-    assert others == [first] * ENOUGH
+        others = [outcome_of(template, fn, *args) for _ in range(count)]
+    assert others == [first] * count
 
 
 def test_what_it_prints_is_there_before_its_outcome(capfd: pytest.CaptureFixture[str]) -> None:
+    """As its function may print to a buffer."""
     with Template([__name__], spares=0) as template:
         for _ in range(ENOUGH):
             template.clone(prints).result(SECONDS)
@@ -124,6 +155,7 @@ def test_what_it_prints_is_there_before_its_outcome(capfd: pytest.CaptureFixture
 
 
 def test_its_thread_has_its_own_number() -> None:
+    """Not its template's."""
     with Template([__name__], spares=0) as template:
         told = [template.clone(numbers).result(SECONDS) for _ in range(ENOUGH)]
     assert all(known == own for known, own in told)

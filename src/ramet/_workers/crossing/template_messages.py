@@ -33,6 +33,9 @@ class Making(NamedTuple):
     measured: bool = False  # it says what memory it has of its own once it is warm
     tree: bool = False  # all that it starts is to end with it
     by_value: bool = False  # for calls that cloudpickle reads
+    in_python: bool = (
+        False  # for calls that Python serves: pickled, with a plan or an outcome that is not plain
+    )
 
 
 class Confining(NamedTuple):

@@ -41,10 +41,11 @@ Plan = dict[str, Any]
 passed: list[int] = []
 
 
-def calls_to_warm_up(*, by_value: bool) -> list[tuple[Any, ...]]:
-    """Calls that a spare serves, pickled. by_value: with one that cloudpickle reads, if that is here."""
-    of_all = ((_plain, (1, "a")), (_pickled, ([None],)), (divmod, (7, 2)))
-    calls = [pickled_call(fn, args) for fn, args in of_all]
+def calls_to_warm_up(*, in_python: bool = False, by_value: bool = False) -> list[tuple[Any, ...]]:
+    """Calls that a spare serves, written. in_python: one that Python serves, too; by_value: a lambda."""
+    calls = [pickled_call(fn, args) for fn, args in ((_plain, (1, "a")), (divmod, (7, 2)))]
+    if in_python:
+        calls.append(pickled_call(_pickled, ([None],)))
     if by_value and "cloudpickle" in sys.modules:
         calls.append(pickled_call(lambda *given: given, (1, [None])))
     return calls

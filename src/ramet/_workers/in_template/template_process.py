@@ -106,7 +106,7 @@ class Begun(NamedTuple):
 
 
 class AtOnce(NamedTuple):
-    """All that a clone does which serves a call and was not made ahead; the core does it: plain_calls.c."""
+    """All that a clone does which serves plain calls; the core does it: native/python/plain_calls.c."""
 
     plans: Sequence[_core.Plan]  # Given.confines
     renewals: list[Act]
@@ -116,6 +116,11 @@ class AtOnce(NamedTuple):
     finish: Act | None
     last: Act | None
     let_go_milliseconds: int
+    # In a spare: calls to warm up, what is done then, and the pages to copy, of so many bytes at most.
+    calls: tuple[bytes, ...] = ()
+    ready: tuple[Act, ...] = ()
+    hot_pages: _core.HotPages | None = None
+    most_hot_bytes: int = _MOST_HOT_BYTES
 
 
 # The request's part, the clone call, whether in a pid namespace, the first steps, Given, and AtOnce.
@@ -175,7 +180,12 @@ class _Template:
         self._first_steps = _core.Plan(bind)
         self._first_steps_of_call = _core.Plan([*bind, *yield_no_more])
         self._renewals = renewals()
-        self._calls_to_warm_up = {False: calls_to_warm_up(by_value=False)}
+        ignore = partial(_signal.signal, _signal.SIGINT, _signal.SIG_IGN)
+        yields_no_more = [_yield_no_more] if self._yields else []
+        self._ready = (self._take_interrupts, ignore, *yields_no_more)
+        self._plain_calls = calls_to_warm_up()
+        self._calls_in_python = calls_to_warm_up(in_python=True)
+        self._is_ready_for_values = False
         # Calls in a sandbox share no memory; there they save too little to be worth another way.
         self._hot_pages = None if self._confines is not None else _core.HotPages()
         note = None if self._hot_pages is None else self._hot_pages.note
@@ -223,7 +233,7 @@ class _Template:
     def _make(self, kind: int, parts: Sequence[Any], init: tuple[int, int] | None) -> None:
         """Make a clone, and tell the caller. init: of a namespace that there is for it already."""
         making = _making(bytes(parts[0])) if kind == MAKE else Making(tree=kind == CONFINE)
-        if making.by_value and True not in self._calls_to_warm_up:
+        if making.by_value and not self._is_ready_for_values:
             self._be_ready_for_values()
         self._spares += making.spare
         is_given = init is not None
@@ -267,7 +277,8 @@ class _Template:
         import_cloudpickle()
         # It imports logging, above all.
         leave_out_needless([leave_channel], self._control)
-        self._calls_to_warm_up[True] = calls_to_warm_up(by_value=True)
+        self._calls_in_python = calls_to_warm_up(in_python=True, by_value=True)
+        self._is_ready_for_values = True
         gc.freeze()
 
     def _make_known(
@@ -291,14 +302,25 @@ class _Template:
     def _at_once(self, given: Given, *, in_namespace: bool) -> AtOnce | None:
         """None for a clone that has more to do, in Python."""
         making, end = given.making, _end_of(given.making, in_namespace=in_namespace)
-        if making.spare or making.measured or end == _BY_WALK or not self._dies_with_caller:
+        if end == _BY_WALK or making.measured or not self._dies_with_caller:
+            return None
+        if making.spare and (making.in_python or self._warm is not None):
             return None
         around = self._arounds[end]
-        plans = tuple(one.plan for one in given.confines)
-        return AtOnce(
-            *(plans, self._renewals, served_channels, around.before, around.after, around.finish),
-            *(around.last, around.let_go_milliseconds),
+        at_once = AtOnce(
+            plans=tuple(one.plan for one in given.confines),
+            renewals=self._renewals,
+            channels=served_channels,
+            before=around.before,
+            after=around.after,
+            finish=around.finish,
+            last=around.last,
+            let_go_milliseconds=around.let_go_milliseconds,
         )
+        if not making.spare:
+            return at_once
+        calls = tuple(bytes(call) for (call,) in self._plain_calls)
+        return at_once._replace(calls=calls, ready=self._ready, hot_pages=self._hot_pages)
 
     def _confining(self, parts: Sequence[Any]) -> Sequence[Confines]:
         """The steps of one clone: those to its layer, whose name the caller chose, then those of all."""
@@ -417,7 +439,8 @@ class _Template:
         """In a spare. Returns what warm= of the template has raised."""
         self._try_interrupts()
         try:
-            warm_up(self._warm, channel, self._calls_to_warm_up[making.by_value])
+            calls = self._calls_in_python if making.in_python else self._plain_calls
+            warm_up(self._warm, channel, calls)
         except BaseException as error:
             error.add_note("raised by warm= of the template, before the call")
             return error

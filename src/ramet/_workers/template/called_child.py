@@ -13,6 +13,7 @@ from ..._kernel.signal_handlers import is_from_handler
 from ..._kernel.timeouts import checked_timeout, deadline_after, seconds_until
 from ..._process.child import Child
 from ..._process.result_channel import NOTHING, RAISED, VALUE
+from ..._process.result_layout import PLAIN
 from ..._process.tree.end import End
 from ..._process.tree.pid_namespace import PidNamespace
 from ..._process.tree.subreaper import Subreaper
@@ -53,6 +54,7 @@ class CalledChild(Child[T_co]):
     _memory: "CallMemory | None" = None
     _has_exceeded_memory = False
     _leaves_namespace = False  # to be reaped later; a wait for this child still waits for it
+    was_served_in_python = False  # what it returned was not plain; the library's own
     points: MountPoints = ON_NOTHING  # see Link
     _must_end_by = math.inf  # in seconds of time.monotonic(), for one that is not trusted to end
 
@@ -155,6 +157,7 @@ class CalledChild(Child[T_co]):
         for descriptor in message[2]:
             close_received(descriptor)
         raised, value = self._reader.read(message, self.pid, self.pidfd)
+        self.was_served_in_python = not raised and message[0] != PLAIN
         return (RAISED if raised else VALUE), value
 
     def _is_now_over(self) -> None:

@@ -26,7 +26,7 @@ from ..crossing.outcome import Reader, reader
 from ..crossing.pickling import FIRST_OF_PICKLE, is_by_value, pickled_call
 from ..crossing.template_messages import Loading, Making
 from ..in_call import reading_call
-from ..in_call.serving import CALL
+from ..in_call.serving import CALL, NOT_LAST
 from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ..._sandbox.supervision import Supervision
 
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
+_PLANS_OF_PLAIN = (b"", NOT_LAST)  # of calls that the core serves
 _REAPED_AT_ONCE = 5
 _REAPED_AFTER_RUN = 2
 # The last ones may wait to be let go: their end would take the processor from a call that begins.
@@ -444,10 +445,7 @@ class Template:
         self, request: CallRequest, call: tuple[Any, ...], descriptors: tuple[int, ...]
     ) -> Clone:
         """A clone that has been sent the call."""
-        of_spares = self._link.of_spares
-        if call[1][0] == FIRST_OF_PICKLE and not of_spares.by_value and is_by_value(call[1]):
-            self._link.of_spares = of_spares._replace(by_value=True)  # so may the next ones be
-            self._allow_plain_calls()
+        self._make_ready_for(call)
         while True:
             clone = None if request.needs_clone else self._spare()
             if clone is None:
@@ -465,6 +463,19 @@ class Template:
                     raise refusal(error, request.clone_flags, 0, "clone3") from None
                 raise
 
+    def _make_ready_for(self, call: tuple[Any, ...]) -> None:
+        """The next spares, as the next calls may be like this one."""
+        is_pickle = call[1][0] == FIRST_OF_PICKLE
+        if is_pickle or call[0] not in _PLANS_OF_PLAIN:
+            of_spares = self._link.of_spares
+            by_value = of_spares.by_value or (is_pickle and is_by_value(call[1]))
+            self._ask_from_here_on(of_spares._replace(in_python=True, by_value=by_value))
+
+    def _ask_from_here_on(self, of_spares: Making) -> None:
+        if of_spares != self._link.of_spares:
+            self._link.of_spares = of_spares
+            self._allow_plain_calls()
+
     def _spare(self) -> Clone | None:
         """One that waits, or is being made. Whether the template has ended shows later."""
         try:
@@ -475,7 +486,7 @@ class Template:
     def _clone(self, request: CallRequest) -> Clone:
         """One made for the request."""
         making = self._link.of_spares._replace(
-            flags=request.clone_flags, set_tid=request.set_tid, spare=False
+            flags=request.clone_flags, set_tid=request.set_tid, spare=False, in_python=False
         )
         try:
             return self._made_by_process(lambda link: link.clone(making, self._new_layer()))[1]
@@ -518,6 +529,8 @@ class Template:
         """Its outcome is there: it ends by itself, and another is made in its place."""
         if self._is_closed:  # no call comes any more that would reap it: its handle does
             return
+        if child.was_served_in_python:
+            self._ask_from_here_on(self._link.of_spares._replace(in_python=True))
         self._ending.append(child)
         self._refill()
 
