@@ -87,6 +87,7 @@ def outcome_of(template: Template, fn: Callable[..., Any], *args: object) -> tup
 
 @SANDBOXES
 def test_python_begins_the_first_alone(sandbox: Sandbox | None) -> None:
+    """As the core learns from it how the next are made."""
     with Template([__name__], setup=count_in_python, spares=0, sandbox=sandbox) as template:
         told = [answer(template, os.getenv, "BEGUN_IN_PYTHON") for _ in range(ENOUGH)]
     assert told == ["yes", None, None, None]
