@@ -69,6 +69,9 @@ void core_channel_drop(ChannelObject *self, size_t bytes);
 /* 1; 0: the value is not plain, nothing was sent; -1 with an exception set. */
 int core_channel_send_plain(ChannelObject *self, uint8_t kind, PyObject *value);
 
+/* Whether a descriptor can be read now. */
+bool core_is_readable(int descriptor);
+
 /* Whether the task of a pidfd has ended; not so for -1. */
 bool core_has_ended(int pidfd);
 
@@ -104,9 +107,9 @@ PyObject *core_channel_serve_clones(ChannelObject *self, PyObject *args);
 PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args);
 
 /*
- * In a new clone: what at_once says, and then the calls that come. looks: whether a spare is to look what its call copies.
- * Whether that is all that it had to do; if not, failed or served says how far it came, or an exception is set.
+ * In a new clone: what at_once says, and then the calls that come. made: how many clones the template has made. Whether that is
+ * all that it had to do; if not, failed or served says how far it came, or an exception is set.
  */
-bool core_serve_at_once(ChannelObject *channel, PyObject *at_once, bool looks, PyObject **failed, PyObject **served);
+bool core_serve_at_once(ChannelObject *channel, PyObject *at_once, unsigned long long made, PyObject **failed, PyObject **served);
 /* For a child that is about to end: the other side's end, for so long, or for ever if that is negative. */
 void core_channel_await_end(ChannelObject *self, int milliseconds);

@@ -698,10 +698,15 @@ PyObject *core_channel_take(ChannelObject *self)
     return Py_BuildValue("iNNO", head.kind, parts, descriptors, head.in_memfd ? Py_True : Py_False);
 }
 
+bool core_is_readable(int descriptor)
+{
+    struct pollfd one = {.fd = descriptor, .events = POLLIN};
+    return poll(&one, 1, 0) > 0;
+}
+
 bool core_has_ended(int pidfd)
 {
-    struct pollfd end = {.fd = pidfd, .events = POLLIN};
-    return pidfd >= 0 && poll(&end, 1, 0) > 0;
+    return pidfd >= 0 && core_is_readable(pidfd);
 }
 
 /* What is needed of the message next; 0: it is there. False with an exception set. */

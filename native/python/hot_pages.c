@@ -8,11 +8,11 @@
 #define _GNU_SOURCE
 #include "hot_pages.h"
 
-#include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "own_pages.h"
 
 #define MOST_RANGES 4096
@@ -222,13 +222,6 @@ static void copy_pages_of_word(const HotPagesObject *self, size_t index)
     }
 }
 
-/* A call is there, which does better without waiting for more. */
-static bool is_readable(int descriptor)
-{
-    struct pollfd call = {.fd = descriptor, .events = POLLIN};
-    return poll(&call, 1, 0) > 0;
-}
-
 /* No more than so many bytes of its own come from that, and the pages of one word. */
 static void copy_noted(const HotPagesObject *self, long bytes, int calls)
 {
@@ -236,8 +229,8 @@ static void copy_noted(const HotPagesObject *self, long bytes, int calls)
     for (size_t i = 0; i < words_of(self); i++) {
         if (self->noted[i] == 0)
             continue;
-        if (pages_copied() - before >= bytes / (long)CORE_PAGE || is_readable(calls))
-            break;
+        if (pages_copied() - before >= bytes / (long)CORE_PAGE || core_is_readable(calls))
+            break; /* a call that is there does better without more */
         copy_pages_of_word(self, i);
     }
 }

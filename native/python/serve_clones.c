@@ -13,7 +13,6 @@
 #include "pid_namespace.h"
 
 #define NONE (-1)
-#define CALLS_BETWEEN_LOOKS 512 /* as in_template/template_process.py has it */
 
 enum { OURS, THEIRS };
 
@@ -136,8 +135,8 @@ static void run_clone(ChannelObject *control, PyObject *run, const struct known 
     do_first(known->steps, parent);
     PyObject *failed = NULL, *served = NULL;
     ChannelObject *channel = core_channel_new(clone->channel[OURS]);
-    bool looks = control->sent % CALLS_BETWEEN_LOOKS == 0;
-    if (channel != NULL && known->at_once != Py_None && core_serve_at_once(channel, known->at_once, looks, &failed, &served))
+    if (channel != NULL && known->at_once != Py_None &&
+        core_serve_at_once(channel, known->at_once, control->sent, &failed, &served))
         _exit(0);
     if (channel == NULL || PyErr_Occurred())
         _exit(core_code_of_failure());

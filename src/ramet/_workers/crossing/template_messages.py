@@ -33,9 +33,7 @@ class Making(NamedTuple):
     measured: bool = False  # it says what memory it has of its own once it is warm
     tree: bool = False  # all that it starts is to end with it
     by_value: bool = False  # for calls that cloudpickle reads
-    in_python: bool = (
-        False  # for calls that Python serves: pickled, with a plan or an outcome that is not plain
-    )
+    in_python: bool = False  # spares, for calls that are not plain: plain_calls.c
 
 
 class Confining(NamedTuple):

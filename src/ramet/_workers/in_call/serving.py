@@ -26,7 +26,7 @@ CALL = 1
 # In the place of a plan that says no more than that another call may follow: native/python/plain_calls.c.
 NOT_LAST = b"+"
 READY = 64  # from a child that has been asked to say when it is warm
-# What Channel.serve_plain() says; the numbers are native/python/plain_calls.c's.
+# What Channel.serve_plain() says; the numbers are native/python/plain_calls.h's.
 ENDED, ANOTHER, RETURNED, RAISED, ALONE = range(5)
 _PLAN_AND_PICKLE = 2  # the first parts of a call
 _CLOSED = (

@@ -106,7 +106,7 @@ class Begun(NamedTuple):
 
 
 class AtOnce(NamedTuple):
-    """All that a clone does which serves plain calls; the core does it: native/python/plain_calls.c."""
+    """All that a clone does which serves plain calls; the core does it: native/python/serve_at_once.c."""
 
     plans: Sequence[_core.Plan]  # Given.confines
     renewals: list[Act]
@@ -121,6 +121,7 @@ class AtOnce(NamedTuple):
     ready: tuple[Act, ...] = ()
     hot_pages: _core.HotPages | None = None
     most_hot_bytes: int = _MOST_HOT_BYTES
+    calls_between_looks: int = _CALLS_BETWEEN_LOOKS
 
 
 # The request's part, the clone call, whether in a pid namespace, the first steps, Given, and AtOnce.
