@@ -118,8 +118,11 @@ def test_a_spare_is_the_cores_until_a_call_is_pythons(
         assert told()[-1] == "yes"
 
 
-@SANDBOXES
-@pytest.mark.parametrize("spares", [0, 1])
+@pytest.mark.parametrize(
+    ("sandbox", "spares"),
+    [(None, 0), (None, 1), pytest.param(Sandbox(), 1, marks=needs_all)],
+    ids=["free", "free spare", "confined spare"],
+)
 @pytest.mark.parametrize(
     ("fn", "args"),
     [
