@@ -173,6 +173,25 @@ def test_nothing_is_said_of_processes_that_start() -> None:
         assert {(future.stdout, future.stderr) for future in futures} == {("", "")}
 
 
+def _forkserver() -> str:
+    """Its socket lies in a directory of the call's."""
+    import multiprocessing
+    from multiprocessing.util import get_temp_dir
+
+    process = multiprocessing.get_context("forkserver").Process(target=abs, args=(-1,))
+    process.start()
+    process.join()
+    return str(get_temp_dir())
+
+
+@pytest.mark.parametrize("reuse", [1, 2])
+def test_the_directory_of_its_sockets_is_removed(reuse: int) -> None:
+    """With the end of its process."""
+    with Executor(1, reuse=reuse) as executor:
+        directory = Path(executor.submit(_forkserver).result(PATIENT_SECONDS))
+    assert not directory.exists()
+
+
 def test_folders_of_the_template_stay(tmp_path: Path) -> None:
     """Which others may need that are cloned from it."""
 

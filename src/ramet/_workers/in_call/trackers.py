@@ -1,4 +1,4 @@
-"""What a call has left in /dev/shm by multiprocessing and loky: removed before the call is killed.
+"""What a call has left in /dev/shm and /tmp by multiprocessing and loky: removed before the call is killed.
 
 Pools and queues that were not closed unlink their named semaphores in finalizers, which no process runs
 that is killed. loky, and joblib with it, has besides a tracker: a process that removes them, and the
@@ -60,6 +60,8 @@ def let_remove(*, of_template: frozenset[Any], in_namespace: bool) -> None:
             _end_others({tracker._pid for tracker in trackers}, in_namespace=in_namespace)
         _remove_folders()
         _await_removal(trackers)
+    with suppress(Exception):
+        _remove_temporary_directory(sys.modules[_UTIL])
 
 
 def _own_trackers(modules: Iterable[str]) -> list[Any]:
@@ -106,6 +108,13 @@ def _finalize(of_template: Iterable[Any]) -> None:
 def _run(util: Any) -> None:
     with suppress(Exception):
         util._run_finalizers(0)
+
+
+def _remove_temporary_directory(util: Any) -> None:
+    """Multiprocessing's, of sockets above all; at the end of a process this comes after all others."""
+    for finalizer in list(util._finalizer_registry.values()):
+        if finalizer._callback is util._remove_temp_dir:
+            finalizer()
 
 
 def _end_others(trackers: set[int], *, in_namespace: bool) -> None:
