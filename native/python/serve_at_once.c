@@ -75,8 +75,8 @@ static bool serve_own(ChannelObject *ours, ChannelObject *theirs, PyObject *call
 static bool warm_up(const ChannelObject *channel, PyObject *calls)
 {
     int ends[2];
-    if (core_socket_pair(ends) < 0)
-        return PyErr_SetFromErrno(PyExc_OSError) != NULL;
+    if (core_socket_pair(ends) < 0) /* it can do without */
+        return true;
     ChannelObject *ours = core_channel_new(ends[0]), *theirs = core_channel_new(ends[1]);
     bool done = ours != NULL && theirs != NULL;
     for (Py_ssize_t i = 0; done && i < PyTuple_GET_SIZE(calls) && !core_is_readable(channel->descriptor); i++)

@@ -206,6 +206,14 @@ def test_a_template_that_keeps_a_thread_keeps_all_handlers() -> None:
         assert result(template, has_shortened) is True
 
 
+def test_it_keeps_them_when_a_call_comes_by_value() -> None:
+    """And has no others then."""
+    with ramet.Template([__name__], setup=start_a_thread, allow=["threads"], spares=0) as template:
+        before = result(template, lists_of_handlers)
+        assert template.clone(lambda: 1).result(30) == 1
+        assert result(template, lists_of_handlers) == before
+
+
 def test_a_copy_of_the_caller_has_few_as_well() -> None:
     """Template.from_here(), in a program of one thread."""
     program = (

@@ -50,6 +50,12 @@ def leave_out_needless(others: Collection[Handler], control: Channel) -> None:
         _shortened = _Shortened(lists, [*_needless(), *others], control)
 
 
+def leave_out_newer(others: Collection[Handler], control: Channel) -> None:
+    """Those as well that were registered since, by what was imported; where some are left out at all."""
+    if _shortened is not None:
+        leave_out_needless(others, control)
+
+
 class _Shortened:
     """The lists of what is called before a fork, and in parent and child after it, without some."""
 

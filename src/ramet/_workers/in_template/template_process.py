@@ -63,7 +63,7 @@ from ..in_call.serving import (
     warm_up,
 )
 from ..in_call.trackers import let_remove, registered_finalizers
-from .fork_handlers import leave_out_needless
+from .fork_handlers import leave_out_newer
 from .fork_hazards import renewals
 from .loading import import_cloudpickle, load, source_files, take_name
 
@@ -276,8 +276,7 @@ class _Template:
     def _be_ready_for_values(self) -> None:
         """Not before a call comes by value: for all others cloudpickle is a tenth of what a start takes."""
         import_cloudpickle()
-        # It imports logging, above all.
-        leave_out_needless([leave_channel], self._control)
+        leave_out_newer([leave_channel], self._control)  # logging's, above all
         self._calls_in_python = calls_to_warm_up(in_python=True, by_value=True)
         self._is_ready_for_values = True
         gc.freeze()
