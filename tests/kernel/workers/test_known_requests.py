@@ -178,6 +178,34 @@ def test_no_room_for_descriptors_is_explained(kind: Callable[..., Any]) -> None:
             template.clone(abs, -3)
 
 
+def test_an_init_that_was_killed_is_reaped(root: None) -> None:
+    """By the caller: it ended before the clone was made. The template keeps no descriptor."""
+
+    def kill_each_init() -> None:
+        from ramet import _core
+        from ramet._process.tree import pid_namespace
+
+        join = pid_namespace.join_for_children
+
+        def kill_and_join(init: int, pidfd_of_init: int) -> None:
+            os.kill(init, signal.SIGKILL)
+            _core.wait_readable(pidfd_of_init, 30.0)
+            join(init, pidfd_of_init)
+
+        pid_namespace.join_for_children = kill_and_join  # type: ignore[assignment]
+
+    def refused() -> None:
+        with pytest.raises(ramet.CloneError, match=os.strerror(errno.ESRCH)):
+            template.clone(abs, -1)
+
+    with TreeTemplate([__name__], setup=kill_each_init, spares=0) as template:
+        refused()
+        before = len(os.listdir(f"/proc/{template.pid}/fd"))
+        for _ in range(3):
+            refused()
+        assert len(os.listdir(f"/proc/{template.pid}/fd")) == before
+
+
 def test_handlers_of_the_templates_own_run(tmp_path: Path) -> None:
     """At the latest between two such requests."""
     seen = tmp_path / "seen"

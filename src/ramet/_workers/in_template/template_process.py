@@ -249,7 +249,9 @@ class _Template:
             if making.tree:
                 if kind == CONFINE:
                     self._hold_memory()
-                init = self._new_namespace(init, needed=needed)
+                init = init or self._new_namespace(needed=needed)
+                if init is not None and not self._join(init):
+                    return
             confines = self._confining(parts) if kind == MAKE else ()
             given = Given(kind, parts, making, confines)
             begun = Begun(given, ours, init is not None)
@@ -366,23 +368,28 @@ class _Template:
         except ChildProcessError:
             self._memory_ends = os.pipe()
 
-    def _new_namespace(
-        self, init: tuple[int, int] | None, *, needed: bool
-    ) -> tuple[int, int] | None:
-        """A pid namespace in which the next clone will be; None where it may not, and need not."""
+    def _new_namespace(self, *, needed: bool) -> tuple[int, int] | None:
+        """A pid namespace in which the next clone can be; None where it may not, and need not."""
         try:
-            if init is None and not needed:
+            if not needed:
                 # Before it is entered: in a user namespace without a pid namespace of its own this
                 # process may not come back, and later clones would be in it as well.
                 pid_namespace.leave()
-            init = init or pid_namespace.new(self._memory_ends[1] if self._memory_ends else -1)
+            return pid_namespace.new(self._memory_ends[1] if self._memory_ends else -1)
         except OSError as error:
             if needed:
                 raise
             self._may_nest = error.errno != errno.EPERM
             return None
-        pid_namespace.join_for_children(*init)
-        return init
+
+    def _join(self, init: tuple[int, int]) -> bool:
+        """Have the next clone be made in its namespace. False: the caller was told why not, and has it."""
+        try:
+            pid_namespace.join_for_children(*init)
+        except OSError as error:  # ESRCH: it was killed
+            self._refuse(error, init)
+            return False
+        return True
 
     # ---- in a clone: what is called here is called by each, and costs it pages that it copies
 
