@@ -192,7 +192,7 @@ def test_an_init_that_was_killed_is_reaped(root: None) -> None:
             _core.wait_readable(pidfd_of_init, 30.0)
             join(init, pidfd_of_init)
 
-        pid_namespace.join_for_children = kill_and_join  # type: ignore[assignment]
+        pid_namespace.join_for_children = kill_and_join
 
     def refused() -> None:
         with pytest.raises(ramet.CloneError, match=os.strerror(errno.ESRCH)):
