@@ -22,6 +22,7 @@
 
 #define NO_DESCRIPTOR (-1)
 #define LONGEST_LEARNING_NANOSECONDS 100000000 /* a task that dies in waitid() is waited for no longer */
+#define LONGEST_END_NANOSECONDS 100000000      /* of a namespace, before a look at what keeps it */
 
 static long compare_tables(long thread, long other)
 {
@@ -71,16 +72,21 @@ void core_handle_hold_init(HandleObject *self, long pid, int pidfd)
 }
 
 /*
- * The pidfd, if the number stands for it in the calling thread's table, too. After unshare(FILES) in one of
+ * One of its pidfds, if the number stands for it in the calling thread's table, too. After unshare(FILES) in one of
  * two threads it does not: something else may have it here, another child's pidfd even.
  */
-static int pidfd_here(const HandleObject *self)
+static int here(const HandleObject *self, int pidfd)
 {
     long thread = ramet_syscall0(__NR_gettid);
-    if (self->pidfd < 0 || thread == self->thread || self->maker != getpid())
-        return self->pidfd;
+    if (pidfd < 0 || thread == self->thread || self->maker != getpid())
+        return pidfd;
     bool elsewhere = self->in_own_table ? compare_tables(thread, self->thread) != 0 : has_own_table(thread, self->maker);
-    return elsewhere ? NO_DESCRIPTOR : self->pidfd;
+    return elsewhere ? NO_DESCRIPTOR : pidfd;
+}
+
+static int pidfd_here(const HandleObject *self)
+{
+    return here(self, self->pidfd);
 }
 
 /*
@@ -338,6 +344,55 @@ static int reap_now(HandleObject *self)
     return known;
 }
 
+/* ---- the pid namespace that was made for it; PidNamespace is the same in Python, which looks for what keeps its end */
+
+/* Its end within the time that most need: 1, 0 or -1 as core_poll_all_until(). */
+static int await_init(HandleObject *self)
+{
+    struct pollfd end = {.fd = self->init_pidfd, .events = POLLIN};
+    self->init_users++; /* no other thread closes it meanwhile */
+    const int has_ended = core_poll_all_until(&end, 1, ramet_now() + LONGEST_END_NANOSECONDS);
+    self->init_users--;
+    return has_ended;
+}
+
+static void reap_init(HandleObject *self)
+{
+    const int options = WEXITED | WNOHANG | __WALL;
+    if (ramet_syscall5(__NR_waitid, P_PIDFD, self->init_pidfd, NULL, options, NULL) == -EINVAL) /* before Linux 5.4 */
+        ramet_syscall5(__NR_waitid, P_PID, self->init, NULL, options, NULL);
+    self->init = 0;
+}
+
+/* By the last who polls it, once it is no more of this handle. */
+static void close_init_if_over(HandleObject *self)
+{
+    if (self->init != 0 || self->init_users > 0 || self->init_pidfd < 0)
+        return;
+    close(self->init_pidfd);
+    self->init_pidfd = NO_DESCRIPTOR;
+}
+
+/*
+ * Kills all that is left in it, when its child has been reaped, and reaps its init: 1 when they are dead, 0 where Python is
+ * to see to it, -1 with an exception set. Threads may be here at once.
+ */
+static int end_namespace(HandleObject *self)
+{
+    if (self->maker != getpid())
+        return 1;
+    const int pidfd = here(self, self->init_pidfd);
+    if (pidfd < 0)
+        return 0;
+    ramet_send_signal(self->init, pidfd, SIGKILL);
+    const int has_ended = await_init(self);
+    const bool is_to_reap = has_ended > 0 && self->init != 0; /* it may have been taken meanwhile, or reaped */
+    if (is_to_reap)
+        reap_init(self);
+    close_init_if_over(self);
+    return has_ended < 0 ? -1 : is_to_reap;
+}
+
 /* None where there is more to know than its end. */
 static PyObject *handle_reap_plain(HandleObject *self, PyObject *unused)
 {
@@ -358,7 +413,12 @@ static PyObject *handle_reap_exited(HandleObject *self, PyObject *unused)
 static PyObject *handle_exited(HandleObject *self, PyObject *unused)
 {
     (void)unused;
-    return wait_for_code(self) < 0 ? NULL : handle_status(self, NULL);
+    int known = wait_for_code(self);
+    if (known > 0 && self->init != 0)
+        known = end_namespace(self);
+    if (known == 0)
+        Py_RETURN_NONE;
+    return known < 0 ? NULL : handle_status(self, NULL);
 }
 
 /* ---- the outcome of its function */
@@ -622,9 +682,16 @@ static PyObject *handle_take_pidfd(HandleObject *self, PyObject *unused)
 static PyObject *handle_take_init(HandleObject *self, PyObject *unused)
 {
     (void)unused;
-    int init = self->init;
+    const int init = self->init;
+    int pidfd = self->init_pidfd;
+    if (init == 0)
+        Py_RETURN_NONE;
     self->init = 0;
-    return init == 0 ? Py_NewRef(Py_None) : Py_BuildValue("ii", init, self->init_pidfd);
+    if (self->init_users > 0) /* they poll the number that they know, and close it */
+        pidfd = (int)ramet_syscall3(__NR_fcntl, pidfd, F_DUPFD_CLOEXEC, 0);
+    else
+        self->init_pidfd = NO_DESCRIPTOR;
+    return Py_BuildValue("ii", init, pidfd < 0 ? NO_DESCRIPTOR : pidfd);
 }
 
 static PyObject *handle_pidfd(HandleObject *self, void *unused)
@@ -752,7 +819,8 @@ static PyMethodDef handle_methods[] = {
      "_reap_exited($self, /)\n--\n\n"
      "Reaps a child of which a code says all, if it has ended. Returns whether it has with a code, which is its status then."},
     {"_exited", (PyCFunction)handle_exited, METH_NOARGS,
-     "_exited($self, /)\n--\n\nWaits for a plain child. Its ExitStatus if it is known or the child ended with a code, else None."},
+     "_exited($self, /)\n--\n\n"
+     "Waits for a plain child, and ends its pid namespace. Its ExitStatus if it is known or the child ended with a code, else None."},
     {"_delivered", (PyCFunction)handle_delivered, METH_NOARGS,
      "_delivered($self, /)\n--\n\n"
      "Waits for a plain child. What its function returned if that is here, or came over by itself, else NotImplemented."},

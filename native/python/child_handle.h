@@ -12,6 +12,7 @@ typedef struct {
     bool in_own_table; /* ...which is not the main thread's: unshare(FILES) */
     int init;     /* of the pid namespace that was made for it, a child of this process, too; 0: none */
     int init_pidfd;
+    int init_users; /* of that, without the interpreter lock */
     int users;    /* of the pidfd, without the interpreter lock */
     bool let_go;  /* the last user closes it */
     bool entered; /* by a with statement, which kills and reaps it */

@@ -86,6 +86,7 @@ class Child(_core.Handle, Generic[T_co]):
     _held: "Descriptors | None" = None
     _namespace: PidNamespace | None = None
     _supervision: "Supervised | None" = None
+    _make_supervision: "Callable[[], Supervised] | None" = None  # where nothing is watched before
 
     @property
     def _is_thread(self) -> bool:
@@ -162,14 +163,18 @@ class Child(_core.Handle, Generic[T_co]):
         if timeout is None:
             if self._starter is not None:
                 self.refuse_endless_wait()
-            status = self._exited()
+            try:
+                status = self._exited()
+            except BaseException:
+                self._leave_namespace()
+                raise
             if status is not None:
                 if self._task is not None:
                     remove_sharer(self._task)
                 if unreaped:
                     reap_ended()
                 if self._namespace is not None:  # another thread may be ending it
-                    self._namespace.await_empty()
+                    self._await_namespace()
                 return status
         else:
             checked_timeout(timeout)
@@ -177,9 +182,25 @@ class Child(_core.Handle, Generic[T_co]):
             if not self._has_ended(timeout):
                 raise still_running(self._what, cast(float, timeout), self.pid)
             return self._conclude()
-        if self._namespace is not None:
-            self._namespace.await_empty()
+        self._await_namespace()
         return self._status
+
+    def _await_namespace(self) -> None:
+        """Of one that has been reaped: all that is in it is dead, too."""
+        namespace = self.own_namespace() if self._maker == os.getpid() else self._namespace
+        if namespace is not None:
+            try:
+                namespace.await_empty()
+            except BaseException:
+                self._leave_namespace()
+                raise
+
+    def _leave_namespace(self) -> None:
+        """Have its init reaped later, if the child has been reaped: no other wait may come here."""
+        if self._status is not None and self._maker == os.getpid():
+            namespace = self.own_namespace()
+            if namespace is not None:
+                namespace.leave()
 
     def result(self, timeout: float | None = None) -> T_co:
         """What the function returned; an exception that it raised is raised here.
@@ -376,10 +397,20 @@ class Child(_core.Handle, Generic[T_co]):
         """It is confined, and watched by that; the library's own."""
         self._supervision = supervision
 
+    def supervised_if_asked(self, make: "Callable[[], Supervised]") -> None:
+        """The same where nothing is watched: it is made when it is asked; the library's own."""
+        self._make_supervision = make
+
+    def _supervised(self) -> Supervised | None:
+        if self._supervision is None and self._make_supervision is not None:
+            self._supervision = self._make_supervision()
+        return self._supervision
+
     @property
     def counts_output(self) -> "Callable[[int], bool] | None":
         """What is to be told how many bytes of its output were read; the library's own."""
-        return None if self._supervision is None else self._supervision.count_output
+        supervision = self._supervised()
+        return None if supervision is None else supervision.count_output
 
     def kill_confined(self) -> None:
         """Kill it and all that is in its namespace; the library's own."""
@@ -392,7 +423,12 @@ class Child(_core.Handle, Generic[T_co]):
     @property
     def report(self) -> Any:
         """With ``sandbox=``: what it has used, and what ended it; None before its end."""
-        return None if self._supervision is None else self._supervision.report
+        supervision = self._supervised()
+        if supervision is None:
+            return None
+        if self._make_supervision is not None and self._status is not None:
+            supervision.ended(self._status)
+        return supervision.report
 
     @property
     def changes(self) -> Any:
@@ -608,14 +644,15 @@ class Child(_core.Handle, Generic[T_co]):
         if self._initial_cgroup is not None and self._died_of_memory(status):
             status = status.because("out of memory")
         self._end_namespace()
-        if self._supervision is not None:
-            status = self._supervision.ended(status)
+        supervision = self._supervised()
+        if supervision is not None:
+            status = supervision.ended(status)
         kept = self._keep_status(status)
         self._let_go()
         self._close_held()
         self._reap_others()
-        if self._supervision is not None:
-            self._supervision.gone()
+        if supervision is not None:
+            supervision.gone()
         if kept is status and self._task is not None:
             self._warn_of_locks()
         return kept

@@ -184,6 +184,12 @@ class Command:
         if self._laid is not preparation.steps:
             self._lay()
         plan = self._plan
+        if preparation.is_unwatched:
+            child.supervised_if_asked(confinement.new_supervision)
+            failed = launching.launch(preparation.wanted, plan, child)
+            if failed is not None:
+                self._fail(child, failed)
+            return
         if confinement.prepared is not None and self._launch_prepared(child, confinement):
             return
         labels = None

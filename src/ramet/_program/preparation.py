@@ -116,8 +116,11 @@ class Preparation:
         )
         self.has_gates_or_enters = gated or entered
         # The end of any other child needs more than one waitid() by the core.
+        self.is_unwatched = self.confinement is not None and self.confinement.is_unwatched
         self.is_plain = (
-            self.cgroup is None and self.confinement is None and not flags & _ENDS_OTHERWISE
+            self.cgroup is None
+            and (self.confinement is None or self.is_unwatched)
+            and not flags & _ENDS_OTHERWISE
         )
         self._view = None if self.confinement is None else self.confinement.ground.view
         self.steps = steps_of(self.setup)

@@ -41,6 +41,9 @@ class OfProgram(Confinement):
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(sandbox)
         self.prepared: PreparedChildren | None = None
+        # Of a child of which nothing is watched; who has it keeps no namespace by it.
+        amounts, lost = self.amounts, self.plan.lost
+        self.new_supervision = lambda: Supervision(amounts.new_place(), lost)
         if self.sandbox.warm and self._can_prepare:
             self.prepared = PreparedChildren(self.sandbox.warm, _preparing(weakref.ref(self)))
             self.prepared.fill_up()
@@ -62,6 +65,13 @@ class OfProgram(Confinement):
             and (sandbox.open_files is None or sandbox.open_files >= _ENOUGH_FILES)
             and sandbox.syscalls in {*SYSCALLS, None}
         )
+
+    @property
+    def is_unwatched(self) -> bool:
+        """Whether a child has nothing of its own but a pid namespace: nothing is done until it ends."""
+        has_own = self.layers is not None or self.names_calls or self.looks_beside_hidden
+        is_watched = self.amounts.are_wished or self.prepared is not None
+        return self.plan.tree_ends_by == "pid namespace" and not (has_own or is_watched)
 
     def new_parts(self) -> tuple["InPlace", Supervision]:
         """What one child has of its own, and what watches it."""

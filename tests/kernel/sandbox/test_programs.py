@@ -23,8 +23,6 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet import Sandbox, aio
-from ramet._core import wait_readable
-from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._sandbox.kept import confinement_of
 from ramet._sandbox.of_program import OfProgram
 from ramet._sandbox.planning.machine import this_machine
@@ -519,72 +517,6 @@ def test_its_own_loopback_works() -> None:
 
 
 # ---- the end
-
-
-def test_the_whole_tree_dies() -> None:
-    """A process that has left its parents, group and session holds no pipe when run() is back."""
-    reader, writer = os.pipe()
-    try:
-        command = "(setsid sh -c 'sleep 1000' <&- >&- 2>&- & ) & echo started >&3"
-        given: dict[str, Any] = {"fds": {3: writer}}
-        told(command, Sandbox(), **given)
-        os.close(writer)
-        assert os.read(reader, 100) == b"started\n"
-        assert os.read(reader, 100) == b""
-    finally:
-        os.close(reader)
-
-
-@pytest.mark.parametrize("warm", [0, 1])
-def test_who_waits_beside_another_waits_for_the_tree(
-    warm: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Though the status is known by then: while the other ends the namespace, it does not come back."""
-    reap, reaps, goes_on = PidNamespace._reap, threading.Event(), threading.Event()
-    ended: list[ramet.ExitStatus] = []
-
-    def slowly(namespace: PidNamespace, seconds: float) -> bool:
-        reaps.set()
-        goes_on.wait()
-        return reap(namespace, seconds)
-
-    argv = ["sh", "-c", "sleep 1000 & sleep 1000 &"]
-    child = ramet.Command(argv, sandbox=Sandbox(warm=warm)).spawn()
-    monkeypatch.setattr(PidNamespace, "is_left_alone", lambda _: False)
-    monkeypatch.setattr(PidNamespace, "_reap", slowly)
-    first, second = (threading.Thread(target=lambda: ended.append(child.wait())) for _ in range(2))
-    first.start()
-    assert reaps.wait(SECONDS)
-    assert child.exit_status is not None
-    second.start()
-    second.join(0.05)
-    assert ended == []
-    goes_on.set()
-    first.join()
-    second.join()
-    assert len(ended) == 2
-
-
-def test_an_interrupted_end_of_the_tree_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a handler that raises while the namespace is ended: the init is reaped with a later child."""
-
-    class HeardError(Exception):
-        """What the handler raises."""
-
-    def raises(*_: object) -> bool:
-        raise HeardError
-
-    child = ramet.Command(["true"], sandbox=Sandbox()).spawn()
-    namespace = child.own_namespace()
-    assert namespace is not None
-    with monkeypatch.context() as patch:
-        patch.setattr(PidNamespace, "_reap", raises)
-        with pytest.raises(HeardError):
-            child.wait()
-    assert child.exit_status is not None
-    assert wait_readable(namespace.fileno(), SECONDS)
-    assert ramet.run(["true"]).returncode == 0
-    assert not os.path.exists(f"/proc/{namespace.pid}")
 
 
 def test_it_is_killed_with_its_tree() -> None:
