@@ -1,6 +1,7 @@
 /* ramet._core.Ahead: a child that is made ahead of its program and waits for it. */
 #include "clone_request.h"
 #include "child_handle.h"
+#include "namespace_of_child.h"
 #include "plan_object.h"
 
 #include <errno.h>

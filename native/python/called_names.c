@@ -27,6 +27,7 @@ static const struct {
     [CORE_COMPARE_RIGHTS] = {CORE_FOR_COPIES, "ramet._process.result_channel", "ResultChannel.compare_rights"},
     [CORE_STREAM_FAILED] = {CORE_FOR_STREAMS, "ramet._process.standard_streams", "stream_failed"},
     [CORE_FORGET_CHILD] = {CORE_FOR_CHILDREN, "ramet._process.child", "Child._forget"},
+    [CORE_LEAVE_NAMESPACE] = {CORE_FOR_CHILDREN, "ramet._process.child", "Child._leave_namespace"},
     [CORE_HAS_NO] = {CORE_FOR_CHILDREN, "ramet._process.child", "Child._has_no"},
 };
 

@@ -14,6 +14,7 @@
 
 #include "called_names.h"
 #include "futex.h"
+#include "namespace_of_child.h"
 #include "safe_kill.h"
 #include "mapping.h"
 #include "own_interpreter.h"
@@ -22,7 +23,6 @@
 
 #define NO_DESCRIPTOR (-1)
 #define LONGEST_LEARNING_NANOSECONDS 100000000 /* a task that dies in waitid() is waited for no longer */
-#define LONGEST_END_NANOSECONDS 100000000      /* of a namespace, before a look at what keeps it */
 
 static long compare_tables(long thread, long other)
 {
@@ -65,17 +65,11 @@ void core_handle_hold(HandleObject *self, long pid, int pidfd)
     hold(self, pid, pidfd < 0 ? opened(pid) : pidfd);
 }
 
-void core_handle_hold_init(HandleObject *self, long pid, int pidfd)
-{
-    self->init = (int)pid;
-    self->init_pidfd = pidfd;
-}
-
 /*
  * One of its pidfds, if the number stands for it in the calling thread's table, too. After unshare(FILES) in one of
  * two threads it does not: something else may have it here, another child's pidfd even.
  */
-static int here(const HandleObject *self, int pidfd)
+int core_handle_here(const HandleObject *self, int pidfd)
 {
     long thread = ramet_syscall0(__NR_gettid);
     if (pidfd < 0 || thread == self->thread || self->maker != getpid())
@@ -86,7 +80,7 @@ static int here(const HandleObject *self, int pidfd)
 
 static int pidfd_here(const HandleObject *self)
 {
-    return here(self, self->pidfd);
+    return core_handle_here(self, self->pidfd);
 }
 
 /*
@@ -344,55 +338,6 @@ static int reap_now(HandleObject *self)
     return known;
 }
 
-/* ---- the pid namespace that was made for it; PidNamespace is the same in Python, which looks for what keeps its end */
-
-/* Its end within the time that most need: 1, 0 or -1 as core_poll_all_until(). */
-static int await_init(HandleObject *self)
-{
-    struct pollfd end = {.fd = self->init_pidfd, .events = POLLIN};
-    self->init_users++; /* no other thread closes it meanwhile */
-    const int has_ended = core_poll_all_until(&end, 1, ramet_now() + LONGEST_END_NANOSECONDS);
-    self->init_users--;
-    return has_ended;
-}
-
-static void reap_init(HandleObject *self)
-{
-    const int options = WEXITED | WNOHANG | __WALL;
-    if (ramet_syscall5(__NR_waitid, P_PIDFD, self->init_pidfd, NULL, options, NULL) == -EINVAL) /* before Linux 5.4 */
-        ramet_syscall5(__NR_waitid, P_PID, self->init, NULL, options, NULL);
-    self->init = 0;
-}
-
-/* By the last who polls it, once it is no more of this handle. */
-static void close_init_if_over(HandleObject *self)
-{
-    if (self->init != 0 || self->init_users > 0 || self->init_pidfd < 0)
-        return;
-    close(self->init_pidfd);
-    self->init_pidfd = NO_DESCRIPTOR;
-}
-
-/*
- * Kills all that is left in it, when its child has been reaped, and reaps its init: 1 when they are dead, 0 where Python is
- * to see to it, -1 with an exception set. Threads may be here at once.
- */
-static int end_namespace(HandleObject *self)
-{
-    if (self->maker != getpid())
-        return 1;
-    const int pidfd = here(self, self->init_pidfd);
-    if (pidfd < 0)
-        return 0;
-    ramet_send_signal(self->init, pidfd, SIGKILL);
-    const int has_ended = await_init(self);
-    const bool is_to_reap = has_ended > 0 && self->init != 0; /* it may have been taken meanwhile, or reaped */
-    if (is_to_reap)
-        reap_init(self);
-    close_init_if_over(self);
-    return has_ended < 0 ? -1 : is_to_reap;
-}
-
 /* None where there is more to know than its end. */
 static PyObject *handle_reap_plain(HandleObject *self, PyObject *unused)
 {
@@ -415,7 +360,7 @@ static PyObject *handle_exited(HandleObject *self, PyObject *unused)
     (void)unused;
     int known = wait_for_code(self);
     if (known > 0 && self->init != 0)
-        known = end_namespace(self);
+        known = core_handle_end_namespace(self);
     if (known == 0)
         Py_RETURN_NONE;
     return known < 0 ? NULL : handle_status(self, NULL);
@@ -679,21 +624,6 @@ static PyObject *handle_take_pidfd(HandleObject *self, PyObject *unused)
     return pidfd < 0 ? Py_NewRef(Py_None) : PyLong_FromLong(pidfd);
 }
 
-static PyObject *handle_take_init(HandleObject *self, PyObject *unused)
-{
-    (void)unused;
-    const int init = self->init;
-    int pidfd = self->init_pidfd;
-    if (init == 0)
-        Py_RETURN_NONE;
-    self->init = 0;
-    if (self->init_users > 0) /* they poll the number that they know, and close it */
-        pidfd = (int)ramet_syscall3(__NR_fcntl, pidfd, F_DUPFD_CLOEXEC, 0);
-    else
-        self->init_pidfd = NO_DESCRIPTOR;
-    return Py_BuildValue("ii", init, pidfd < 0 ? NO_DESCRIPTOR : pidfd);
-}
-
 static PyObject *handle_pidfd(HandleObject *self, void *unused)
 {
     (void)unused;
@@ -729,15 +659,16 @@ PyObject *core_new_child(PyObject *module, PyObject *const *args, Py_ssize_t cou
     return (PyObject *)self;
 }
 
-/* Most have been waited for, or reaped at their clone call, and are not told of. */
+/* Most have been waited for, with all in their namespaces, or were reaped at their clone call, and are not told of. */
 static void handle_finalize(PyObject *object)
 {
     HandleObject *self = (HandleObject *)object;
     PyObject *type, *value, *traceback;
-    if (self->pid == 0 || is_known(self) || is_learned(self))
+    const bool is_over = self->pid == 0 || is_known(self) || is_learned(self);
+    if (is_over && self->init == 0)
         return;
     PyErr_Fetch(&type, &value, &traceback);
-    PyObject *done = PyObject_CallMethod(object, core_method(CORE_FORGET_CHILD), NULL);
+    PyObject *done = PyObject_CallMethod(object, core_method(is_over ? CORE_LEAVE_NAMESPACE : CORE_FORGET_CHILD), NULL);
     if (done == NULL && core_is_finalizing() && PyErr_ExceptionMatches(PyExc_AttributeError))
         PyErr_Clear(); /* the modules that it needs have been taken down */
     else if (done == NULL)
@@ -780,6 +711,9 @@ static PyMemberDef handle_members[] = {
     {"pid", T_INT, offsetof(HandleObject, pid), READONLY, "The child's pid, as its maker sees it."},
     {"_maker", T_INT, offsetof(HandleObject, maker), READONLY, "The pid of the process that made it."},
     {"_entered", T_BOOL, offsetof(HandleObject, entered), READONLY, "Whether a with statement has it."},
+    {"has_namespace", T_BOOL, offsetof(HandleObject, has_namespace), READONLY,
+     "Whether it has a pid namespace that was made for it. The library's own."},
+    {"_init", T_INT, offsetof(HandleObject, init), READONLY, "The pid of the init of that; 0 once it was reaped or taken."},
     {"_flags", T_OBJECT, offsetof(HandleObject, flags), 0, "The flags, as they were asked for."},
     {"_what", T_OBJECT, offsetof(HandleObject, what), 0, "What it runs, for people."},
     {"_outcome", T_OBJECT, offsetof(HandleObject, outcome), 0, "Where that of a function is found, until it is taken."},
@@ -842,7 +776,15 @@ static PyMethodDef handle_methods[] = {
      "Source: fcntl(2) F_DUPFD_CLOEXEC."},
     {"_take_pidfd", (PyCFunction)handle_take_pidfd, METH_NOARGS,
      "_take_pidfd($self, /)\n--\n\nThe pidfd or None, the caller's from now on."},
-    {"_take_init", (PyCFunction)handle_take_init, METH_NOARGS,
+    {"_hold_init", (PyCFunction)core_handle_hold_that_init, METH_VARARGS,
+     "_hold_init($self, pid, pidfd, /)\n--\n\nIt has a pid namespace of its own, with that init; pid 0: it has none."},
+    {"_kill_init", (PyCFunction)core_handle_kill_init, METH_NOARGS,
+     "_kill_init($self, /)\n--\n\nKills all in the pid namespace that was made for it, unless the init was taken."},
+    {"_end_init", (PyCFunction)core_handle_end_init, METH_NOARGS,
+     "_end_init($self, /)\n--\n\n"
+     "Kills all in the pid namespace that was made for it, when it has been reaped. Whether they are dead, and the init is\n"
+     "reaped; False also where it was taken."},
+    {"_take_init", (PyCFunction)core_handle_take_init, METH_NOARGS,
      "_take_init($self, /)\n--\n\n"
      "Pid and pidfd of the init of the pid namespace that was made for it, the caller's from now on; None for none."},
     {NULL, NULL, 0, NULL},

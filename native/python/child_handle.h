@@ -10,8 +10,9 @@ typedef struct {
     int pidfd;    /* -1: it has none, or no longer */
     int thread;   /* the one in whose table of descriptors that is... */
     bool in_own_table; /* ...which is not the main thread's: unshare(FILES) */
-    int init;     /* of the pid namespace that was made for it, a child of this process, too; 0: none */
-    int init_pidfd;
+    bool has_namespace; /* of pids, which was made for it */
+    int init;       /* of that, a child of this process, too; 0: it has been reaped or taken */
+    int init_pidfd; /* -1: it has none, or no longer */
     int init_users; /* of that, without the interpreter lock */
     int users;    /* of the pidfd, without the interpreter lock */
     bool let_go;  /* the last user closes it */
@@ -43,15 +44,15 @@ PyObject *core_new_child(PyObject *module, PyObject *const *args, Py_ssize_t cou
  */
 void core_handle_hold(HandleObject *self, long pid, int pidfd);
 
-/* The init of its namespace is the handle's as well, until it is taken. */
-void core_handle_hold_init(HandleObject *self, long pid, int pidfd);
-
 /*
  * The same for a child in shared memory, from whose maker the task is; suspended: whether that was suspended by it;
  * sibling: whether it is a child of the maker's parent.
  * -1 with an exception set where there is no memory for its outcome: it holds the child all the same.
  */
 int core_handle_hold_sharer(HandleObject *self, SharedTaskObject *task, bool suspended, bool sibling);
+
+/* One of its pidfds, or -1 where the number does not stand for it in the calling thread's table. */
+int core_handle_here(const HandleObject *self, int pidfd);
 
 /* A copy of the pidfd, or -errno. */
 int core_handle_copied_pidfd(HandleObject *self);

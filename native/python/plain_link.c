@@ -12,6 +12,7 @@
 
 #include "child_handle.h"
 #include "clone_owner.h"
+#include "namespace_of_child.h"
 #include "plain_values.h"
 
 #include "futex.h"
@@ -196,16 +197,14 @@ static bool set(PyObject *object, const char *name, PyObject *value)
 static bool connect_child(LinkObject *self, PyObject *child, CloneOwnerObject *clone, PyObject *ended_call)
 {
     PyObject *reading = PyObject_CallNoArgs((PyObject *)Py_TYPE(self->lock));
-    PyObject *namespace = clone->init == 0 ? Py_NewRef(Py_None) : PyObject_GetAttrString((PyObject *)clone, "namespace");
-    bool is_set = set(child, "_reading", reading) && set(child, "_namespace", namespace) && set(child, "_reader", self->reader) &&
-                  set(child, "_ended_call", ended_call) && set(child, "_link", (PyObject *)self) &&
-                  set(child, "_channel", clone->channel);
-    Py_XDECREF(namespace);
+    bool is_set = set(child, "_reading", reading) && set(child, "_reader", self->reader) && set(child, "_ended_call", ended_call) &&
+                  set(child, "_link", (PyObject *)self) && set(child, "_channel", clone->channel);
     Py_XDECREF(reading);
     if (!is_set)
         return false;
     if (self->is_untrusted)
         core_channel_distrust((ChannelObject *)clone->channel);
+    core_handle_hold_init((HandleObject *)child, clone->init, clone->pidfd_of_init);
     core_handle_hold((HandleObject *)child, clone->pid, clone->pidfd);
     clone->owns = false;
     return true;

@@ -1,6 +1,7 @@
 /* ramet._core.spawn: a plan carried out in a child, which suspends its caller until it execs or ends. */
 #include "clone_request.h"
 #include "child_handle.h"
+#include "namespace_of_child.h"
 #include "plan_object.h"
 
 #include "launch_beside.h"

@@ -166,7 +166,8 @@ class Child(_core.Handle, Generic[T_co]):
             try:
                 status = self._exited()
             except BaseException:
-                self._leave_namespace()
+                if self._status is not None:  # no other wait may come here
+                    self._leave_namespace()
                 raise
             if status is not None:
                 if self._task is not None:
@@ -196,11 +197,10 @@ class Child(_core.Handle, Generic[T_co]):
                 raise
 
     def _leave_namespace(self) -> None:
-        """Have its init reaped later, if the child has been reaped: no other wait may come here."""
-        if self._status is not None and self._maker == os.getpid():
-            namespace = self.own_namespace()
-            if namespace is not None:
-                namespace.leave()
+        """Of one that has been reaped: have all in it killed, and the init reaped when they are dead."""
+        namespace = self.own_namespace() if self._maker == os.getpid() else None
+        if namespace is not None:
+            namespace.leave()
 
     def result(self, timeout: float | None = None) -> T_co:
         """What the function returned; an exception that it raised is raised here.

@@ -793,23 +793,25 @@ def test_a_wait_that_was_interrupted_is_repeated(monkeypatch: pytest.MonkeyPatch
     with ramet.Template(["cloudpickle"], sandbox=Sandbox(), spares=0) as template:
         child = template.clone(leave_a_daemon)
         assert child.result(PATIENT_SECONDS) == 2
-        init = child._namespace
-        assert init is not None
+        init = child._init
+        assert init != 0
         with monkeypatch.context() as patched:
             patched.setattr(PidNamespace, "end", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 child.wait(PATIENT_SECONDS)
         assert child.wait(PATIENT_SECONDS).code == 0
-        assert state_of(init.pid) == ""
+        assert state_of(init) == ""
 
 
-def twelve(template: ramet.Template, fn: Any, *args: Any) -> list[Any]:
-    """So many calls that are over and wait to be reaped: the next call reaps the first eight."""
+def twelve(template: ramet.Template, fn: Any, *args: Any) -> tuple[list[Any], list[int]]:
+    """So many calls that are over and wait to be reaped, the first eight by the next call; their inits."""
     children = [template.clone(fn, *args) for _ in range(12)]
+    inits = [child._init for child in children]
     for child in children:
         child.result(PATIENT_SECONDS)
     until(lambda: all(state_of(child.pid) == "Z" for child in children))
-    return children
+    assert all(inits)
+    return children, inits
 
 
 def test_ends_of_namespaces_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -822,13 +824,13 @@ def test_ends_of_namespaces_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
 
     of_namespace = PidNamespace.end
     with ramet.Template(["cloudpickle"], sandbox=Sandbox(), spares=0) as template:
-        children = twelve(template, leave_a_daemon)
+        children, inits = twelve(template, leave_a_daemon)
         monkeypatch.setattr(PidNamespace, "end", end)
         last = template.clone(leave_a_daemon)
         assert all(child.poll() is not None for child in children[:8])
         assert not ends
         assert children[0].wait(PATIENT_SECONDS).code == 0
-        assert state_of(children[0]._namespace.pid) == ""
+        assert state_of(inits[0]) == ""
         assert last.result(PATIENT_SECONDS) == 2
 
 
@@ -836,9 +838,10 @@ def test_what_no_namespace_ends_by_itself_is_ended() -> None:
     """A child of the caller's keeps the init of its namespace: some calls later it is reaped."""
     call = (raw, "clone", CLONE_PARENT | SIGCHLD, 0, 0, 0, 0)
     with ramet.Template(["cloudpickle"], sandbox=Sandbox(syscalls=None), spares=0) as template:
-        first = [*twelve(template, *call), *twelve(template, *call)]
+        _, first = twelve(template, *call)
+        twelve(template, *call)
         assert template.clone(int).result(PATIENT_SECONDS) == 0
-        assert all(state_of(child._namespace.pid) == "" for child in first[:8])
+        assert all(state_of(init) == "" for init in first[:8])
 
 
 def test_what_was_loaded_is_in_one_memory() -> None:
@@ -862,10 +865,10 @@ def test_namespaces_that_were_left_are_reaped(how: str, monkeypatch: pytest.Monk
     if how == "interrupted at its kill":  # of a child that takes too long to end
         monkeypatch.setattr(called_child, "_END_OF_UNTRUSTED_SECONDS", -1.0)
     template = ramet.Template(["cloudpickle"], sandbox=Sandbox(), spares=0)
-    children = twelve(template, leave_a_daemon)
+    children, inits = twelve(template, leave_a_daemon)
     if how.startswith("interrupted"):
         with monkeypatch.context() as patched:
-            patched.setattr(PidNamespace, "kill", interrupted)
+            patched.setattr(called_child.CalledChild, "_kill_namespace", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 template.clone(int)
     assert template.clone(int).result(PATIENT_SECONDS) == 0
@@ -876,7 +879,7 @@ def test_namespaces_that_were_left_are_reaped(how: str, monkeypatch: pytest.Monk
     template.close()
     if how.startswith("interrupted"):  # that one is reaped by what is done next, once it has ended
         until(nothing_unreaped)
-    assert all(state_of(child._namespace.pid) == "" for child in children)
+    assert all(state_of(init) == "" for init in inits)
 
 
 def test_an_interrupt_while_others_are_reaped_ends_the_call(

@@ -15,7 +15,6 @@ from ..._process.child import Child
 from ..._process.result_channel import NOTHING, RAISED, VALUE
 from ..._process.result_layout import PLAIN
 from ..._process.tree.end import End
-from ..._process.tree.pid_namespace import PidNamespace
 from ..._process.tree.subreaper import Subreaper
 from ..._sandbox.files.replaced import ON_NOTHING, MountPoints
 from ...errors import ResultError, TimeoutExpired, still_running
@@ -50,7 +49,6 @@ class CalledChild(Child[T_co]):
     _is_over = False
     _link: PlainLink | None = None  # of its template, which may read its outcome
     _reading: RLock
-    _namespace: PidNamespace | None = None
     _memory: "CallMemory | None" = None
     _has_exceeded_memory = False
     _leaves_namespace = False  # to be reaped later; a wait for this child still waits for it
@@ -65,7 +63,7 @@ class CalledChild(Child[T_co]):
         self._channel = clone.channel
         if reader.is_of_untrusted:
             self._channel.distrust()
-        self._namespace = clone.namespace
+        self._hold_init(clone.init, clone.pidfd_of_init)
         self.points = clone.points
         self._reader = reader
         self._ended_call = ended_call
@@ -83,11 +81,6 @@ class CalledChild(Child[T_co]):
         """What else counts as its memory, from now on; the library's own."""
         if self._memory is not None:
             self._memory.bytes_beside = bytes_beside
-
-    @property
-    def has_namespace(self) -> bool:
-        """Whether it has a pid namespace, by which all that it started is ended; the library's own."""
-        return self._namespace is not None
 
     @property
     def channel(self) -> Channel | None:
@@ -188,10 +181,10 @@ class CalledChild(Child[T_co]):
         if ended is not None:
             return ended
         # Whether nothing is told of it or given to another call that all in its namespace must be dead for.
-        if self._namespace is None or self._memory is not None or self._supervision is not None:
+        if not self.has_namespace or self._memory is not None or self._supervision is not None:
             return self.poll() is not None
         if self._reap_exited():  # most do, and then there is nothing to add to their status
-            self._namespace.leave()
+            self._kill_namespace()
             return True
         self._leaves_namespace = True
         try:
@@ -201,8 +194,10 @@ class CalledChild(Child[T_co]):
 
     def end_namespace(self) -> None:
         """Wait until all in its namespace are dead, of one that has been reaped; the library's own."""
-        if self._namespace is not None and self._maker == os.getpid():
-            self._namespace.end()
+        if self._maker == os.getpid() and self.has_namespace and not self._end_init():
+            namespace = self.own_namespace()
+            if namespace is not None:
+                namespace.end()
 
     def end_in_time(self) -> None:
         """Wait for the end of one whose call is over, and bring it about if it must; the library's own."""
@@ -322,9 +317,14 @@ class CalledChild(Child[T_co]):
     def kill_all(self) -> None:
         """Kill it and what it started, without waiting: by its namespace, or itself; the library's own."""
         self._killed = True
+        self._kill_namespace()
+        super().kill()
+
+    def _kill_namespace(self) -> None:
         if self._namespace is not None:
             self._namespace.kill()
-        super().kill()
+        else:
+            self._kill_init()
 
     def _concluded(self, status: ExitStatus) -> ExitStatus:
         # Two threads may come here: the watch of its memory, and who waits for it.
@@ -338,8 +338,9 @@ class CalledChild(Child[T_co]):
         return super()._concluded(status)
 
     def _end_namespace(self) -> None:
-        if self._namespace is not None and self._leaves_namespace:
-            self._namespace.leave()
+        namespace = self.own_namespace() if self._leaves_namespace else None
+        if namespace is not None:
+            namespace.leave()
         else:  # it is kept: a signal handler may raise before all are dead
             super()._end_namespace()
 
