@@ -34,7 +34,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 # How long a child that was let go may take to end before it is killed.
 _END_SECONDS = 5.0
-_END_OF_UNTRUSTED_SECONDS = 1.0
+_END_OF_UNTRUSTED_SECONDS = 1.0  # SECONDS_TO_END in native/python/plain_link.c
 _FOR_EVER = -1.0  # of a lock's acquire()
 
 
