@@ -23,7 +23,7 @@ from ...exit_status import ExitStatus
 from ..crossing.messages import Message, close_received, receive
 from ..crossing.outcome import Reader
 from ..in_call.binding import wait_until_bound
-from .link import Clone
+from .owned_clone import Clone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
