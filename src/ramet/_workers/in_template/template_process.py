@@ -64,8 +64,8 @@ from ..in_call.serving import (
 )
 from ..in_call.trackers import let_remove, registered_finalizers
 from .fork_handlers import leave_out_newer
-from .fork_hazards import renewals
 from .loading import import_cloudpickle, load, source_files, take_name
+from .renewals import renewals
 
 _SCHED_PARAM = Struct("i")  # struct sched_param
 _MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
