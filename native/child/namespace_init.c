@@ -81,7 +81,7 @@ static void live_for_all(struct ramet_init_watch *watch, struct pollfd *watched)
     }
 }
 
-/* One that a template has made is called as that and its clones are, with a letter more: link.py looks for it. */
+/* One that a template has made is called as that and its clones are, with a letter more: clones_by_name.py looks for it. */
 static void take_name(void)
 {
     static const char of_template[] = "ramet:";

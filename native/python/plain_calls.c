@@ -11,7 +11,7 @@
 
 #include "epoch.h"
 
-#define NOT_LAST '+' /* a plan that says no more than that another call follows: call_request.py */
+#define NOT_LAST '+' /* a plan that says no more than that another call follows: src/ramet/_workers/in_call/serving.py */
 
 /* Where a call lies in what has arrived. */
 struct place {

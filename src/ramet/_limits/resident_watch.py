@@ -10,6 +10,7 @@ from .._kernel import procfs
 from .._kernel.process_memory import NOTHING_COUNTED, Counted, ResidentSize, data_bytes
 from .tree_memory import OwnMemory, TreeMemory, counted_if_any, mapped_if_any
 
+SECONDS_BETWEEN_LOOKS = 0.01  # for who has a watch; docs/explanation/memory_of_calls.md tells of it
 _SHARE_OF_TIME = 0.01  # that close looks may take
 _LONGEST_PAUSE_SECONDS = 5.0
 _SECONDS_TO_BEGIN = 5.0  # for an exec that is under way; one thing is left for it to do

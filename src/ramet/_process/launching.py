@@ -11,7 +11,8 @@ Report: TypeAlias = tuple[int, int]  # the failed step or -1, and its errno
 Underway: TypeAlias = _core.Underway  # a child on its way to its program
 Ahead: TypeAlias = _core.Ahead  # a child that waits for its program
 
-LAUNCHED = (1 << 31) - 1  # the number of no gate: what comes after the last
+# The number of no gate: what comes after the last. native/parent/launch_beside.h
+LAUNCHED = (1 << 31) - 1
 
 
 class Wanted(NamedTuple):

@@ -21,8 +21,9 @@ _TABLE_AT = _ALIGNMENT
 #   RAISED      type, message and traceback in JSON; the pickle, or none
 #   LOST        why there is no outcome, in UTF-8
 #   UNPREPARED  the step that failed before the function, and its errno
-#   PLAIN       written and read by the core; mapping.c has the same number
+#   PLAIN       written and read by the core
 #   DATA        written by data_codec.py
+# The core has the same numbers: native/python/mapping.c, core.h and channel.h there.
 NOTHING, VALUE, RAISED, LOST, UNPREPARED, PLAIN, DATA = range(7)
 
 STEP = struct.Struct("=II")

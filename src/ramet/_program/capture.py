@@ -21,7 +21,8 @@ _WIDENED_BYTES = 256 * 1024
 
 _SMALLEST_BYTES = 4 * 1024
 _LARGE_BYTES = 1 << 20
-_FIRST_LOOK = 20  # milliseconds: a signal that comes just before a poll does not end it, see core.h
+# Milliseconds: a signal that comes just before a poll does not end it, see native/python/core.h.
+_FIRST_LOOK = 20
 
 
 Counted: TypeAlias = Callable[[int], bool]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Label: TypeAlias = tuple[str, Text | None]
 
 _NO_FAILURE = -1
+# In the place of a failed step: native/parent/launch_beside.h.
 _ENTERING = -2  # the helper thread could not enter the pid namespace
 _AT_GATE = -3  # it ended while it waited at a gate
 _NO_HELPER = -4  # the helper thread could not be made

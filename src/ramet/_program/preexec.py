@@ -34,7 +34,7 @@ from .command import Command
 _SHARED = (
     CloneFlag.VM | CloneFlag.FILES | CloneFlag.SIGHAND | CloneFlag.VFORK | CloneFlag.STOPPED
 ).value
-_EXIT_NOT_LAUNCHED = 127
+_EXIT_NOT_LAUNCHED = 127  # native/child/plan.h
 _REPORT = struct.Struct("=ii")  # the step, and its errno
 _IN_FUNCTION = -1  # the step of one whose function raised; its traceback follows
 _MOST_TEXT_BYTES = 1 << 12

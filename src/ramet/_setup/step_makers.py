@@ -18,7 +18,7 @@ MAPS_GATE, START_GATE = 1, 2
 
 _ADDR_NO_RANDOMIZE = 0x0040000
 _FURTHER = 8  # descriptors that a child has open for a moment
-_ALL_BITS = (1 << 64) - 1
+_ALL_BITS = (1 << 64) - 1  # of a set of capabilities: it is left as it is; native/child/plan.h
 _SCHED_ATTR = struct.Struct("=IIQiI3Q")
 _RLIMIT = struct.Struct("=2Q")
 _LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"

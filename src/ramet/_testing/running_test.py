@@ -14,6 +14,7 @@ from .._function.clone import clone
 from .._kernel.timeouts import deadline_after, seconds_until
 from .._limits.byte_counts import parsed_memory
 from .._limits.python_stack import asked_stack, stack_file
+from .._limits.resident_watch import SECONDS_BETWEEN_LOOKS
 from .._process.child import Child
 from ..errors import ChildDied
 from ..exit_status import ExitStatus
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 2.0  # for the stack of a test that hangs
 _SHORT_PATIENCE_SECONDS = 0.2  # of one that takes more memory meanwhile
-_LOOK_SECONDS = 0.01  # from one look at what is resident to the next
 _KILL_SECONDS = 10.0
 _NOT_TOLD = (
     "could not write down how it ended (does the test close descriptors that are not its own, or limit the "
@@ -115,7 +115,7 @@ class RunningTest:
         left = seconds_until(self._deadline)
         if self._watch is None:
             return left
-        return _LOOK_SECONDS if left is None else min(left, _LOOK_SECONDS)
+        return SECONDS_BETWEEN_LOOKS if left is None else min(left, SECONDS_BETWEEN_LOOKS)
 
     def look(self) -> None:
         """Kill it, with all that it started, where it is beyond a limit."""

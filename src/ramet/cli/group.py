@@ -2,10 +2,12 @@
 
 import difflib
 from importlib import import_module
+from typing import Any
 
 import click
 
 from .. import __version__
+from .failures import told_alike
 
 # Each is in the module of its name, which is imported when its command runs: importing all would
 # slow each.
@@ -13,6 +15,16 @@ _COMMANDS = ("explain", "law", "memory", "run", "sandbox", "tour", "trace", "tre
 
 
 class _Commands(click.Group):
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """As it is, but for how a failure is told."""
+        with told_alike():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """The same, for all commands."""
+        with told_alike(ctx):
+            return super().invoke(ctx)
+
     def list_commands(self, _: click.Context) -> list[str]:
         """The names, in the order of the help."""
         return list(_COMMANDS)

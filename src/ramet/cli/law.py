@@ -7,6 +7,7 @@ import click
 
 from ..conformance import Report, check_kernel
 from ..law import RULES
+from .failures import FailedError
 
 
 @click.group()
@@ -27,7 +28,7 @@ def check(as_json: bool, uid: int | None) -> None:
     try:
         report = check_kernel(uid, tell=lambda part: click.echo(f"{part} ...", err=True))
     except (PermissionError, RuntimeError) as error:
-        raise click.ClickException(str(error)) from None
+        raise FailedError("law check", str(error), 1) from None
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else _told(report))
     sys.exit(int(bool(report.differing)))
 

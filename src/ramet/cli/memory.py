@@ -14,6 +14,7 @@ from ..observe import ChildMemory, Memory
 from ..observe import memory as memory_of
 from ..observe.memory_report import total
 from ..tour.colours import NAME, NOTE, console_for
+from .failures import FailedError, tell
 from .pid import PID
 from .trace_words import shown as in_one_line
 
@@ -71,7 +72,7 @@ def _children_of(pids: Iterable[int]) -> Iterator[int]:
     for pid in pids:
         found = procfs.children(pid)
         if not found:
-            raise click.ClickException(f"process {pid} has no children, or has ended")
+            raise FailedError("memory", f"process {pid} has no children, or has ended", 1)
         yield from found
 
 
@@ -79,7 +80,7 @@ def _looked_at(pid: int, origin: int | None) -> ChildMemory | None:
     try:
         (report,) = memory_of([pid], origin=origin, types=False)
     except (OSError, ValueError) as error:
-        click.echo(f"Error: {_words(error)}", err=True)
+        tell(f"ramet memory: {_words(error)}")
         return None
     return report
 

@@ -1,4 +1,4 @@
-"""What the commands that run a program share: exit statuses, how a failure is told, help by headings."""
+"""What the commands that run a program share: exit statuses, and help by headings."""
 
 import errno
 import os
@@ -10,23 +10,11 @@ import click
 
 from ..errors import CloneError, SandboxError, SpawnError
 from ..exit_status import ExitStatus
+from .failures import FAILED, FailedError
 from .run_options import ShellOption
 
 # As env(1) and timeout(1) have them.
-TIMED_OUT, FAILED, _NOT_EXECUTABLE, _NOT_FOUND, KILLED = 124, 125, 126, 127, 128
-
-
-class FailedError(click.ClickException):
-    """Why a command has run nothing: one line, and an exit status."""
-
-    def __init__(self, command: str | None, message: str, exit_code: int = FAILED) -> None:
-        super().__init__(" ".join(message.split()))
-        self._command = command
-        self.exit_code = exit_code  # type: ignore[misc] # click reads it from the instance
-
-    def show(self, file: Any = None) -> None:  # noqa: ARG002 # click gives none
-        """Print the line."""
-        tell(f"ramet {self._command}: {self.message}")
+TIMED_OUT, _NOT_EXECUTABLE, _NOT_FOUND, KILLED = 124, 126, 127, 128
 
 
 class ProgramCommand(click.Command):
@@ -68,16 +56,6 @@ def exit_code_of_failure(error: Exception) -> int:
     if not (isinstance(error, SpawnError) and error.step == "execve"):
         return FAILED
     return _NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE
-
-
-def tell(text: str) -> None:
-    """Print it on standard error; a full one takes nothing, and the exit status counts."""
-    try:
-        click.echo(text, err=True)
-    except OSError:
-        sys.stderr = (
-            None  # what it still holds would fail once more at the end, with a status of its own
-        )
 
 
 def words(error: Exception) -> str:

@@ -17,14 +17,12 @@ from .._setup.options import Options
 from .._setup.rows import Shell
 from ..errors import KeptGroupsWarning
 from ..flags import CloneFlag
+from .failures import FAILED, FailedError, tell
 from .program_command import (
-    FAILED,
-    FailedError,
     ProgramCommand,
     end_by_interrupt,
     exit_code,
     exit_code_of_failure,
-    tell,
     words,
 )
 from .run_options import ShellOption, from_rows, in_words_of_options, library_options

@@ -23,15 +23,13 @@ from .._sandbox.planning.plan import Plan
 from .._setup.rows import Shell
 from ..errors import SpawnError
 from ..exit_status import ExitStatus
+from .failures import FAILED, FailedError, tell
 from .program_command import (
-    FAILED,
     TIMED_OUT,
-    FailedError,
     ProgramCommand,
     end_by_interrupt,
     exit_code,
     exit_code_of_failure,
-    tell,
     words,
 )
 from .run_options import ShellOption

@@ -12,11 +12,10 @@ import click
 
 from ..observe.tracing import Trace
 from ..observe.tracing import trace as begin_trace
+from .failures import FAILED, FailedError
 from .pid import PID
 from .program_command import (
-    FAILED,
     KILLED,
-    FailedError,
     ProgramCommand,
     end_by_interrupt,
     exit_code,

@@ -170,7 +170,8 @@ def test_bad_input_is_one_line(arguments: list[str], status: int, words: str) ->
     """One clear error, never a traceback."""
     done = CliRunner().invoke(command, ["tree", *arguments])
     assert done.exit_code == status
-    assert done.output.count("Error: ") == 1
+    assert done.output.startswith("ramet tree: ")
+    assert done.output.count("\n") == 1
     assert words in done.output
 
 

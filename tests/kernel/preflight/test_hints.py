@@ -573,7 +573,7 @@ def test_a_command_line_that_is_none(arguments: list[str], words: str) -> None:
     """A slip finds the command; a program is told how it is run."""
     done = CliRunner().invoke(command_line, arguments)
     assert done.exit_code == 2
-    assert done.stderr.splitlines()[-1] == f"Error: {words}"
+    assert done.stderr.splitlines()[-1] == f"ramet: {words}"
 
 
 def test_the_tour_takes_rows_as_words() -> None:

@@ -519,7 +519,7 @@ def test_a_picture_that_cannot_be_made_is_told_first(
     monkeypatch.setattr(run, "run", lambda _: pytest.fail("a row was tried"))
     result = ramet_tour(*options)
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert result.stderr.splitlines()[-1].startswith("ramet tour: ")
 
 
 def test_a_wrong_row_is_one_error() -> None:

@@ -14,7 +14,7 @@ import ramet
 from ramet._kernel import procfs
 from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.unreaped import reap_ended
-from ramet._workers.template import called_child, link
+from ramet._workers.template import called_child, clones_by_name, link, own_children, owned_clone
 from ramet._workers.template import template as template_module
 
 from ...waiting import until
@@ -31,9 +31,9 @@ ASKING = codes_of(
     link.Link._answered,
     link.Link._ask,
     link.Link._read,
-    link._taken_over,
-    link.Clone.take_own_numbers,
-    link.Clone.require_own_child,
+    owned_clone.taken_over,
+    owned_clone.Clone.take_own_numbers,
+    owned_clone.Clone.require_own_child,
     link.Link._correct,
     link.Link.ask_for_spare,
     link.Link.clone,
@@ -115,12 +115,12 @@ def test_a_confined_call_that_is_interrupted_leaves_nothing() -> None:
 
 # What ends a clone that nobody has.
 DROPPING = codes_of(
-    link.Clone.drop,
-    link.Clone.discard,
-    link.Clone._kill,
-    link.Clone._reaped_by_pidfds,
-    link.__dict__["_kill"],
-    link.__dict__["_reap"],
+    owned_clone.Clone.drop,
+    owned_clone.Clone.discard,
+    owned_clone.Clone._kill,
+    owned_clone.Clone._reaped_by_pidfds,
+    own_children.kill,
+    own_children.reap,
     PidNamespace.leave,
     PidNamespace.leave_to_end,
 )
@@ -164,7 +164,7 @@ CLOSING = codes_of(
     template_module.__dict__["_close_all"],
     link.Link.close,
     link.Link._end_namespace,
-    link.Link._end_untold,
+    clones_by_name.ClonesByName.end_untold,
     called_child.CalledChild.end_in_time,
 )
 

@@ -21,7 +21,7 @@ from ramet import Sandbox
 from ramet._sandbox import of_python
 from ramet._sandbox.amounts import amounts
 from ramet._sandbox.supervision import Supervision
-from ramet._workers.template import called_child, confined_clone, link
+from ramet._workers.template import called_child, confined_clone, owned_clone
 
 from ...constants import PATIENT_SECONDS
 from ...looking import state_of
@@ -311,7 +311,7 @@ MAKING = frozenset(
         confined_clone._make,
         confined_clone._refusal,
         called_child.CalledChild.connect,
-        link.Clone.take_own_numbers,
+        owned_clone.Clone.take_own_numbers,
         Supervision.__init__,
         Supervision.begin,
     )

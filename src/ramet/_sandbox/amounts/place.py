@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from ..._core import Held
 from ..._kernel import pidfd as pidfds
 from ..._limits.memory_files import VERSION_2
-from ..._limits.resident_watch import ResidentWatch
+from ..._limits.resident_watch import SECONDS_BETWEEN_LOOKS, ResidentWatch
 from ...exit_status import ExitStatus
 from .cgroup import ChildCgroup
 from .ending import Facts, amount_of_signal, reason_of
@@ -20,7 +20,6 @@ from .processor_time import tree_seconds
 from .usage import Usage
 from .watch import watch
 
-_MEMORY_SECONDS = 0.01
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.002, 1.0
 _KILL_SECONDS, _SHORT_KILL_SECONDS = 1.0, 0.1
 _LIMITS = {"cpu_time": "CPU", "file_size": "FSIZE"}  # whose signals end a program
@@ -209,7 +208,7 @@ class Place:
         self._most_resident = max(self._most_resident or 0, used)
         if used > self._resident.budget_bytes:
             self._exceed("memory")
-        return _MEMORY_SECONDS
+        return SECONDS_BETWEEN_LOOKS
 
     def _exceed(self, amount: str) -> None:
         """Kill the tree for that, unless it has ended."""

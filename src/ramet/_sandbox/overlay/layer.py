@@ -153,12 +153,6 @@ class Layer:
         """Whether the directory has been removed."""
         return not self._remove.alive
 
-    @property
-    def was_writable(self) -> bool:
-        """Whether the kernel has mounted all of it, and for writing: it leaves its own directory then."""
-        works = (f"{self.directory}/{part.work}/work" for part in self.parts if part.directory)
-        return all(map(os.path.isdir, works))
-
     def close(self) -> None:
         """Remove the directory with all that was written; nothing when that was done.
 

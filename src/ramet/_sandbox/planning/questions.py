@@ -62,7 +62,7 @@ _ANSWERED = 4096  # native/child/plan.h
 _OF_THIS_MOMENT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _NONE = 0  # a null pointer
 _NO_DESCRIPTOR, _LAST_DESCRIPTOR = -1, (1 << 32) - 1
-_ALL_STEPS_DONE = 127  # native/child/plan.c: what a plan without EXEC exits with
+_ALL_STEPS_DONE = 127  # native/child/plan.h: what a plan without EXEC exits with
 
 
 _CALLS_OF_STEPS = {"OWN_FILES": "close_range", "DUP": "dup3"}

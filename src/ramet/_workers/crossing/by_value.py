@@ -8,7 +8,7 @@ from operator import attrgetter
 from types import CodeType
 from typing import Any, ClassVar, NewType
 
-from .hidden_state import METHODS, by_name
+from .methods_by_name import METHODS, by_name
 
 _NO_FILE = "<dynamic-code>"
 _CACHED = type(functools.cache(len))

@@ -53,7 +53,7 @@ class LostError(OSError):
 
 
 _NO_GAP = b""  # before the parts in a memfd
-_ALIGNMENT = 64
+_ALIGNMENT = 64  # native/python/huge_pages.c
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _MOST_BUFFERS = 1000  # of one writev(2); IOV_MAX is 1024
 

@@ -18,7 +18,7 @@ from typing import Any
 from ..._core import named_call, plain_value
 from ..._process.result_layout import in_words
 from .by_value import by_value_pickler
-from .hidden_state import without_state
+from .methods_by_name import without_state
 
 _PROTOCOL = 5
 FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a letter

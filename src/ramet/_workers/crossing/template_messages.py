@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 
+# Kinds; native/python/channel.h has MADE and MAKE, and what MADE carries, too.
 LOADED, FAILED, MADE, REFUSED, LOADS = range(32, 37)  # of what the template says
-PIDS = Struct(
-    "=ii"
-)  # of MADE: the clone's and its init's, 0 for none; native/python/receive_clone.c
+PIDS = Struct("=ii")  # of MADE: the clone's and its init's, 0 for none; native/python/channel.h
 LOAD, MAKE, DERIVE, CONFINE, GUARD = range(48, 53)  # of what it is asked for
 
 

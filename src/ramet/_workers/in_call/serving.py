@@ -22,7 +22,7 @@ from .confining import carry_out as carry_out_steps
 from .reading_call import reading
 
 # Kinds of messages to the child; those of outcomes are result_layout's.
-CALL = 1
+CALL = 1  # native/python/channel.h
 # In the place of a plan that says no more than that another call may follow: native/python/plain_calls.c.
 NOT_LAST = b"+"
 READY = 64  # from a child that has been asked to say when it is warm

@@ -19,7 +19,7 @@ from ..crossing.messages import Channel
 
 Handler: TypeAlias = Callable[[], Any]
 
-# By module, those that take and renew locks; and random's, instead of which fork_hazards.renew() does it.
+# By module, those that take and renew locks; and random's, instead of which renewals.py does it.
 _NOT_NEEDED = {
     "logging": (
         "_acquireLock",

@@ -1,18 +1,13 @@
-"""What a fork breaks: what a template must not hold when it is cloned, and what each clone makes anew."""
+"""What does not survive a fork, and a template must therefore not hold when it is cloned."""
 
-import _random
 import gc
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import partial
 from typing import Any
 
-from ... import _core
 from ..._kernel import procfs
 from ...errors import TemplateError
-
-# ---- refused
 
 
 def refuse_hazards(allowed: Collection[str]) -> None:
@@ -146,48 +141,4 @@ HAZARDS: dict[str, tuple[Callable[[], Iterator[str]], str]] = {
         _event_loops,
         "close the loop in setup, and call asyncio.run() in the calls, or {allow}",
     ),
-}
-
-# ---- made anew in each clone
-
-
-def renewals() -> list[Callable[[], object]]:
-    """What a new clone is to call: it makes anew what two clones must not have in common."""
-    return [
-        act
-        for name, of in _RENEWALS.items()
-        if name in sys.modules
-        for act in of(sys.modules[name])
-    ]
-
-
-def _of_random(random: Any) -> Iterator[Callable[[], object]]:
-    """What random.seed() does, without functions of Python's."""
-    yield partial(_random.Random.seed, random._inst)
-    yield partial(setattr, random._inst, "gauss_next", None)
-
-
-def _of_threading(threading: Any) -> Iterator[Callable[[], object]]:
-    yield partial(_core.renew_native_id, threading.main_thread())
-
-
-def _of_numpy(random: Any) -> Iterator[Callable[[], object]]:
-    yield random.seed  # of the kernel's
-
-
-def _of_uuid(uuid: Any) -> Iterator[Callable[[], object]]:
-    for name, value in (
-        ("_last_timestamp", None),
-        ("_last_timestamp_v7", None),
-        ("_last_counter_v7", 0),
-    ):
-        if hasattr(uuid, name):
-            yield partial(setattr, uuid, name, value)
-
-
-_RENEWALS: dict[str, Callable[[Any], Iterator[Callable[[], object]]]] = {
-    "random": _of_random,
-    "threading": _of_threading,
-    "numpy.random.mtrand": _of_numpy,
-    "uuid": _of_uuid,
 }

@@ -64,8 +64,8 @@ from ..in_call.serving import (
 )
 from ..in_call.trackers import let_remove, registered_finalizers
 from .fork_handlers import leave_out_newer
-from .fork_hazards import renewals
 from .loading import import_cloudpickle, load, source_files, take_name
+from .renewals import renewals
 
 _SCHED_PARAM = Struct("i")  # struct sched_param
 _MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
@@ -123,6 +123,10 @@ class AtOnce(NamedTuple):
     most_hot_bytes: int = _MOST_HOT_BYTES
     calls_between_looks: int = _CALLS_BETWEEN_LOOKS
 
+
+# What a clone that Python makes is given: the caller's end of the channel, the init of its namespace, the
+# first steps, and the template's parent besides.
+_First: TypeAlias = tuple[Begun, Channel, tuple[int, int] | None, _core.Plan, int]
 
 # The request's part, the clone call, whether in a pid namespace, the first steps, Given, and AtOnce.
 _Known: TypeAlias = tuple[bytes, _core.Request, bool, _core.Plan, Any, tuple[Any, ...] | None]
@@ -237,9 +241,7 @@ class _Template:
         if making.by_value and not self._is_ready_for_values:
             self._be_ready_for_values()
         self._spares += making.spare
-        is_given = init is not None
-        needed = kind == CONFINE or self._confines is not None
-        flags = making.flags | (clone_bits.NEWNS if kind == MAKE and self._confines else 0)
+        is_new = init is None
         try:
             theirs, ours = channels()
         except OSError as error:
@@ -247,33 +249,52 @@ class _Template:
             return
         try:
             if making.tree:
-                if kind == CONFINE:
-                    self._hold_memory()
-                init = init or self._new_namespace(needed=needed)
+                init = init or self._namespace_for(kind)
                 if init is not None and not self._join(init):
                     return
-            confines = self._confining(parts) if kind == MAKE else ()
-            given = Given(kind, parts, making, confines)
+            given = Given(kind, parts, making, self._confining(parts) if kind == MAKE else ())
             begun = Begun(given, ours, init is not None)
-            is_call = kind == MAKE and not making.spare
-            steps = self._first_steps_of_call if is_call else self._first_steps
-            clone = _clone_call(flags, making.set_tid)
-            try:
-                pid, _ = clone.make(self._run_first, (begun, theirs, init, steps, os.getppid()))
-            except OSError as error:
-                self._refuse(error, init)
+            steps, clone = self._steps_for(kind, making), self._clone_call_for(kind, making)
+            pid = self._clone(clone, (begun, theirs, init, steps, os.getppid()))
+            if pid is None:
                 return
-            finally:
-                if init is not None and kind != CONFINE:  # then it cannot, and makes no others
-                    pid_namespace.leave()
             if init is not None:
-                pid_namespace.begin(init[0], _whose_end(kind, making, is_new=not is_given))
+                pid_namespace.begin(init[0], _whose_end(kind, making, is_new=is_new))
             self._tell(pid, clone.args.pidfd.value, theirs, init)  # type: ignore[union-attr]
         finally:
             theirs.close()
             ours.close()
         if kind == MAKE:
             self._make_known(given, clone.core, steps, in_namespace=init is not None)
+
+    def _namespace_for(self, kind: int) -> tuple[int, int] | None:
+        """A pid namespace in which the next clone can be; None where it may not, and need not."""
+        if kind == CONFINE:
+            self._hold_memory()
+        return self._new_namespace(needed=kind == CONFINE or self._confines is not None)
+
+    def _steps_for(self, kind: int, making: Making) -> _core.Plan:
+        """What the clone does first of all."""
+        is_call = kind == MAKE and not making.spare
+        return self._first_steps_of_call if is_call else self._first_steps
+
+    def _clone_call_for(self, kind: int, making: Making) -> CheckedCall:
+        of_sandbox = clone_bits.NEWNS if kind == MAKE and self._confines else 0
+        return _clone_call(making.flags | of_sandbox, making.set_tid)
+
+    def _clone(self, clone: CheckedCall, first: _First) -> int | None:
+        """Make it, in the namespace that was joined. Returns its pid; None: the caller was told why not."""
+        begun, _, init, *_ = first
+        try:
+            pid, _ = clone.make(self._run_first, first)
+        except OSError as error:
+            self._refuse(error, init)
+            return None
+        finally:
+            # After CONFINE it cannot, and makes no others.
+            if init is not None and begun.given.kind != CONFINE:
+                pid_namespace.leave()
+        return pid
 
     def _be_ready_for_values(self) -> None:
         """Not before a call comes by value: for all others cloudpickle is a tenth of what a start takes."""
@@ -369,7 +390,7 @@ class _Template:
             self._memory_ends = os.pipe()
 
     def _new_namespace(self, *, needed: bool) -> tuple[int, int] | None:
-        """A pid namespace in which the next clone can be; None where it may not, and need not."""
+        """One that was not there; None where there can be none, and need not."""
         try:
             if not needed:
                 # Before it is entered: in a user namespace without a pid namespace of its own this
@@ -393,9 +414,7 @@ class _Template:
 
     # ---- in a clone: what is called here is called by each, and costs it pages that it copies
 
-    def _run_first(
-        self, first: tuple[Begun, Channel, tuple[int, int] | None, _core.Plan, int]
-    ) -> int:
+    def _run_first(self, first: _First) -> int:
         """Do what the core does in a clone that it makes alone, and run it."""
         begun, theirs, init, steps, parent = first
         theirs.close()

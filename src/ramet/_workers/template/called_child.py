@@ -22,7 +22,7 @@ from ...exit_status import ExitStatus
 from ..crossing.messages import Message, close_received, receive
 from ..crossing.outcome import Reader
 from ..in_call.binding import wait_until_bound
-from .link import Clone
+from .owned_clone import Clone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -33,7 +33,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 # How long a child that was let go may take to end before it is killed.
 _END_SECONDS = 5.0
-_END_OF_UNTRUSTED_SECONDS = 1.0
+_END_OF_UNTRUSTED_SECONDS = 1.0  # SECONDS_TO_END in native/python/plain_link.c
 _FOR_EVER = -1.0  # of a lock's acquire()
 
 

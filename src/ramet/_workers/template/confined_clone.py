@@ -38,7 +38,7 @@ from ..in_call.confining import carry_out
 from ..in_call.serving import UNTIL_LET_GO, Around, call_once, give_up_unprepared
 from ..in_template import own_mappings
 from .called_child import CalledChild
-from .link import Clone
+from .owned_clone import Clone
 
 _PATIENCE = None  # the copy of the caller is trusted, and ends in any case
 

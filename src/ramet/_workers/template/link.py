@@ -1,30 +1,25 @@
-"""The caller's side of a template's process: its socket, the clones that it makes, and its end."""
+"""The caller's side of a template's process: its socket, what is asked there, and its end."""
 
 import errno
 import os
 import pickle
-import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from struct import error as StructError  # noqa: N812
 from typing import TYPE_CHECKING, Any
 
-from ..._core import CloneOwner, Held, PlainLink, wait_readable, waitid
-from ..._kernel import credentials, procfs
-from ..._kernel import pidfd as pidfds
-from ..._kernel.names import WALL
+from ..._core import Held, PlainLink, wait_readable
+from ..._kernel import credentials
 from ..._kernel.pidfd import pids_of
 from ..._kernel.signal_handlers import is_from_handler
 from ..._process.child import Child
 from ..._process.data_codec import loaded_json
 from ..._process.result_channel import printable
-from ..._process.tree import subreaper
 from ..._process.tree.pid_namespace import PidNamespace
-from ..._process.unreaped import Unreaped, reap_ended, unreaped
+from ..._process.unreaped import reap_ended
 from ..._sandbox.files.replaced import ON_NOTHING, MountPoints
 from ...errors import TemplateError
 from ..crossing.messages import (
@@ -38,117 +33,18 @@ from ..crossing.messages import (
     understood,
 )
 from ..crossing.template_messages import CONFINE, DERIVE, GUARD, MADE, MAKE, PIDS, REFUSED, Making
+from .clones_by_name import ClonesByName
+from .own_children import has_child, is_child
+from .owned_clone import Clone, taken_over
 
 if TYPE_CHECKING:
     from ..._sandbox.overlay.layer import Layer
     from ..crossing.outcome import Reader
 
-_OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
 _END_SECONDS = 5.0
 _ANSWER_SECONDS = 60.0  # that one which is not trusted may take; a clone takes some milliseconds
 _NAMESPACE_SECONDS = 0.5
 _LOOK_SECONDS = 0.01  # for it to end, before a look at what keeps it
-
-
-class Clone(CloneOwner):
-    """A child that the template has made, with its pidfd and the socket of its calls, once it is there.
-
-    Until ``holder``, a handle, stands for it, this object owns all three, and its end is the child's. The
-    core fills it in (Channel.receive_clone), so that no handler of a signal can raise before it owns them.
-    is_doubted: what it was told may be another process, which is not its to kill. is_confined: the pids
-    that it was told are those of a namespace, and others here. has_own_numbers: those of here are in their
-    place. layer: what takes its writes, if anything does. points: see Link.
-    """
-
-    holder: Child[Any] | None = None
-    _namespace: PidNamespace | None = None
-    layer: "Layer | None" = None
-    points: MountPoints = ON_NOTHING
-
-    @property
-    def namespace(self) -> PidNamespace | None:
-        """The pid namespace that it is in alone."""
-        if self._namespace is None and self.init:
-            self._namespace = PidNamespace(self.init, self.pidfd_of_init)
-        return self._namespace
-
-    def take_own_numbers(self) -> None:
-        """In place of the pids that a confined template has told, which are those of its namespace."""
-        if self.init:
-            self.pid, self.init = pids_of(self.pidfd, self.pidfd_of_init)
-        else:
-            (self.pid,) = pids_of(self.pidfd)
-        self.has_own_numbers = True
-
-    def take(self) -> tuple[int, int, Channel]:
-        """All three, for who owns them from here on."""
-        self.owns = False
-        return self.pid, self.pidfd, self.channel
-
-    def require_own_child(self) -> None:
-        """Raise TemplateError unless each pidfd is of the child of this process that has that pid.
-
-        Of a confined one the pid is read from the pidfd, and needs no check.
-        """
-        told = [(self.pid, self.pidfd), *([(self.init, self.pidfd_of_init)] if self.init else [])]
-        if all(
-            _has_child(pidfd) if self.is_confined else _is_child(pid, pidfd) for pid, pidfd in told
-        ):
-            self.is_doubted = False
-            return
-        self.owns = False
-        for _, pidfd in told:
-            close_received(pidfd)
-        self.channel.end()
-        raise TemplateError("invalid answer of the template: expected children of this process")
-
-    def discard(self) -> None:
-        """End and reap it. It can be repeated where a signal handler has raised."""
-        if self.has_own_numbers:
-            self._kill()
-            _reap(self.pidfd)
-            if self.namespace is not None:
-                self.namespace.end()
-            pidfds = [self.pidfd]
-        else:
-            pidfds = self._reaped_by_pidfds()
-        closing = map(os.close, pidfds)
-        self.owns = False  # no handler runs between this and the closes
-        deque(closing, 0)
-        self.layer = None
-
-    def _reaped_by_pidfds(self) -> list[int]:
-        """The pidfds of one whose pids are not known, when it has been killed and reaped."""
-        pidfds = [one for one in (self.pidfd, self.pidfd_of_init) if one >= 0]
-        for pidfd in pidfds:
-            _kill(pidfd)
-        self.channel.end()
-        for pidfd in pidfds:  # the init last: it waits for the clone
-            _reap(pidfd)
-        return pidfds
-
-    def drop(self) -> None:
-        """At its end, if it owns the child: it is reaped later. Repeated where a signal handler raises."""
-        if self.maker != os.getpid() or (self.holder is not None and self.holder.pid == self.pid):
-            return
-        if self.is_doubted:
-            with suppress(TemplateError):
-                self.require_own_child()
-        if self.owns and not self.has_own_numbers:
-            self.discard()
-        elif self.owns:
-            self._kill()
-            if self.namespace is not None:
-                self.namespace.leave()
-            left = Unreaped(os.getpid(), self.pid, self.pidfd, None, None, is_thread=False)
-            self.owns = False
-            unreaped.append(left)  # no handler runs between the two
-
-    def _kill(self) -> None:
-        _kill(self.pidfd)
-        if self.namespace is not None:
-            self.namespace.kill()
-        self.channel.end()
 
 
 class EndedError(Exception):
@@ -182,7 +78,6 @@ class Link(PlainLink):
         self.points = points
         self._namespace = namespace  # its own, which ends with it
         self.is_confined = is_confined  # in a sandbox, where pids are others
-        self._name = name  # that its clones have at first, and no other process
         self._last_told = process.pid
         # One with other rights might name another process, for its caller to kill or to trust.
         self._is_doubted = trusted is False or not credentials.are_ours(process.pid, process.pidfd)
@@ -195,7 +90,7 @@ class Link(PlainLink):
         self._sent_before, self._taken_before = control.sent, control.taken
         self._answers: dict[int, Clone | OSError] = {}
         self._is_closed = self._has_ended = False
-        self._lost: list[int] = []  # told, but with no descriptor; to be ended
+        self._by_name = ClonesByName(name, is_doubted=self._is_doubted, is_confined=is_confined)
         self.of_spares = Making(spare=True)  # what is asked of them
 
     def allow_plain_calls(
@@ -206,7 +101,7 @@ class Link(PlainLink):
         wanted: spares; ending: where children go whose call is over, whose outcomes that reader reads;
         in_namespace: whether each clone is to have a pid namespace of its own.
         """
-        if self._is_closed or self._lost or self.points[0]:
+        if self._is_closed or self._by_name.lost or self.points[0]:
             return
         (request,) = _packed(self.of_spares)
         kinds = (self._is_doubted, self.is_confined, reader.is_of_untrusted, in_namespace)
@@ -321,8 +216,8 @@ class Link(PlainLink):
             raise EndedError
         if self._asked:
             self._correct()
-        if self._lost:
-            self._end_found()
+        if self._by_name.lost:
+            self._by_name.end_found()
         self._asked.append((self._control.sent - self._sent_before, token, layer))
         try:
             send(self._control, kind, parts, descriptors, timeout=self._patience)
@@ -389,7 +284,7 @@ class Link(PlainLink):
     def _answered_by(self, answer: Clone | OSError) -> None:
         if isinstance(answer, Clone):
             answer.points = self.points
-            answer = _taken_over(answer)
+            answer = taken_over(answer)
         if isinstance(answer, Clone):
             self._last_told = answer.pid
         _, token, layer = self._asked.pop(0)
@@ -409,77 +304,32 @@ class Link(PlainLink):
             return self._end_lost(lost)
         except ValueError as error:
             raise TemplateError(f"invalid answer of the template: {error}") from None
-        if (
-            kind == MADE and not descriptors and self._may_have_made(parts)
-        ):  # it could not send them
+        if kind == MADE and not descriptors and self._by_name.are_its(parts):
+            # It could not send them.
             return self._end_lost(LostError(kind, parts, errno.ETOOMANYREFS))
         refusal = _told_refusal(parts) if kind == REFUSED else None
         if refusal is not None:
             number, text, init = refusal
             if not init and not descriptors:
                 return RefusedError(number, text)
-            told = len(descriptors) == 1 and _has_child(descriptors[0])
+            told = len(descriptors) == 1 and has_child(descriptors[0])
             if self.is_confined and told:  # it told the pid in its namespace
                 (init,) = pids_of(descriptors[0])
-            if init and told and _is_child(init, descriptors[0]):
+            if init and told and is_child(init, descriptors[0]):
                 PidNamespace(init, descriptors[0]).end()
                 return RefusedError(number, text)
         for descriptor in descriptors:
             close_received(descriptor)
         raise TemplateError(f"invalid answer of the template: kind {kind}")
 
-    def _may_have_made(self, parts: Sequence[Any]) -> bool:
-        """Whether what it tells are clones of its. In a sandbox it tells numbers that are looked for."""
-        try:
-            pids = PIDS.unpack(bytes(parts[0]))
-        except (IndexError, StructError):
-            return False
-        return pids[0] > 0 and (
-            self.is_confined or all(map(self._has_its_name, filter(None, pids)))
-        )
-
     def _end_lost(self, lost: LostError) -> RefusedError:
         """End and reap the clone, or the init of its namespace, which no handle can stand for; why."""
-        refused = RefusedError(lost.errno, lost.strerror)
         with suppress(ValueError, StructError):
-            if lost.kind == MADE:
-                made = list(PIDS.unpack(bytes(lost.parts[0])))
-            else:
-                refusal = _told_refusal(lost.parts)
-                made = [] if refusal is None else [refusal[2]]
+            made = _told_made(lost)
             if self.is_confined:
                 self._forbid_plain()  # for good: each request is to look for these
-                self._lost += filter(None, made)
-                self._end_found()
-                return refused
-            for pid in filter(None, made):
-                if not self._is_doubted or self._has_its_name(pid):
-                    self._end_by_name(pid)
-        return refused
-
-    def _end_found(self) -> None:
-        """The same, of a template that has told the pids in its namespace.
-
-        It is tried again later where there was no descriptor to look with.
-        """
-        with suppress(OSError):
-            level = len(procfs.status("thread-self").get("NSpid", "").split())
-            living = {
-                _pid_at(level, pid): pid
-                for pid in procfs.children(os.getpid())
-                if self._has_its_name(pid)
-            }
-            found = [living[told] for told in self._lost if told in living]
-            self._lost.clear()  # a number that nobody has may be that of a later clone
-            for pid in found:
-                self._end_by_name(pid)
-
-    def _end_by_name(self, pid: int) -> None:
-        """An init waits for all in its namespace to be reaped, which one that lies may keep from it."""
-        if _name_of(pid) == self._name + _OF_INIT:
-            PidNamespace(pid, -1).leave()
-        else:
-            _kill_and_reap(pid)
+            self._by_name.end_told(made)
+        return RefusedError(lost.errno, lost.strerror)
 
     def _abandon(self, token: object) -> None:
         self._answers.pop(id(token), None)
@@ -520,9 +370,9 @@ class Link(PlainLink):
             self.process.kill()
             self.process.wait()
         self._control.end()
-        if self._lost:
-            self._end_found()
-        self._end_untold()
+        if self._by_name.lost:
+            self._by_name.end_found()
+        self._by_name.end_untold(self._last_told)
         if self._namespace is not None:
             self._end_namespace(self._namespace, ends_calls=ends_calls)
         self._asked.clear()  # with the layers of those that were not told
@@ -542,30 +392,6 @@ class Link(PlainLink):
                 return
             reap_ended()
 
-    def _end_untold(self) -> None:
-        """The process may have been killed between a clone call and its answer: end what it had made.
-
-        That is one clone, and before it the init of its namespace. Their caller is their parent, and has
-        been told of all that have pids before theirs.
-        """
-        if not self._name or not procfs.shows_own_pids():
-            return
-        untold = [pid for pid in procfs.children(os.getpid()) if self._is_untold(pid)]
-        for pid in sorted(
-            untold, key=self._since_last_told, reverse=True
-        ):  # the init waits for the clone
-            if self._has_its_name(pid):
-                _kill_and_reap(pid)
-
-    def _has_its_name(self, pid: int) -> bool:
-        return _name_of(pid) in {self._name, self._name + _OF_INIT}
-
-    def _is_untold(self, pid: int) -> bool:
-        return 0 < self._since_last_told(pid) < _pid_max() // 2
-
-    def _since_last_told(self, pid: int) -> int:
-        return (pid - self._last_told) % _pid_max()
-
 
 class _Abandoned:
     """In the place of the token of a request that nobody waits for any more."""
@@ -582,77 +408,6 @@ def _pickled(making: Making) -> bytes:
     return pickle.dumps(tuple(making))
 
 
-def _is_child(pid: int, pidfd: int) -> bool:
-    try:
-        return _has_child(pidfd) and pids_of(pidfd) == [pid]
-    except OSError:
-        return False
-
-
-def _pid_at(level: int, pid: int) -> int:
-    """Its pid in the namespace so many levels below the outermost that can be seen; 0: it is in none."""
-    return int(dict(enumerate(procfs.status(pid).get("NSpid", "").split())).get(level, 0))
-
-
-def _has_child(pidfd: int) -> bool:
-    try:
-        waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
-    except OSError:
-        return False
-    return True
-
-
-def _kill(pidfd: int) -> None:
-    with suppress(ProcessLookupError):
-        pidfds.send(pidfd, None, signal.SIGKILL)
-
-
-def _reap(pidfd: int) -> None:
-    with suppress(ChildProcessError):
-        waitid(os.P_PIDFD, pidfd, os.WEXITED | WALL)
-
-
-def _kill_and_reap(pid: int) -> None:
-    """A child of this process; a pid that is none is left alone."""
-    with suppress(ProcessLookupError, ChildProcessError):
-        waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, WALL)
-
-
-def _name_of(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
-            return comm.read().rstrip("\n")
-    except OSError:  # it has been reaped meanwhile
-        return ""
-
-
-@lru_cache(1)
-def _pid_max() -> int:
-    with open("/proc/sys/kernel/pid_max", encoding="ascii") as number:
-        return int(number.read())
-
-
-def _taken_over(clone: Clone) -> Clone | OSError:
-    """It is this process's child, if it is to be believed; why not, where it cannot be looked at."""
-    if clone.is_doubted:
-        clone.require_own_child()
-    if not clone.has_own_numbers:
-        try:
-            clone.take_own_numbers()
-        except OSError as error:
-            if is_from_handler(error):
-                raise
-            clone.discard()
-            return error
-    if not subreaper.blocks:
-        return clone
-    for made in (clone.pid, clone.init) if clone.init else (clone.pid,):
-        subreaper.note(made)
-    return clone
-
-
 def _told_refusal(parts: Sequence[Any]) -> tuple[int, str, int] | None:
     """Errno, text, and the pid of an init or 0; None when it is something else."""
     try:
@@ -662,3 +417,11 @@ def _told_refusal(parts: Sequence[Any]) -> tuple[int, str, int] | None:
     if [type(number), type(text), type(init)] != [int, str, int]:
         return None
     return number, printable(text), init
+
+
+def _told_made(lost: LostError) -> Sequence[int]:
+    """The pids in a message whose descriptors are lost: of a clone and an init; 0 for none."""
+    if lost.kind == MADE:
+        return PIDS.unpack(bytes(lost.parts[0]))
+    refusal = _told_refusal(lost.parts)
+    return () if refusal is None else (refusal[2],)

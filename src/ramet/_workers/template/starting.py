@@ -31,7 +31,8 @@ from ..crossing.template_messages import FAILED, LOAD, LOADED, LOADS, Loading
 from ..in_template.fork_hazards import HAZARDS
 from ..in_template.template_process import serve_here
 from .abandoned_start import abandonable
-from .link import Clone, Link
+from .link import Link
+from .owned_clone import Clone
 
 if TYPE_CHECKING:
     from .confined_start import Confined

@@ -30,7 +30,8 @@ from ..in_call.serving import CALL, NOT_LAST
 from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
-from .link import Clone, EndedError, Link, RefusedError
+from .link import EndedError, Link, RefusedError
+from .owned_clone import Clone
 from .source_files import SourceFiles
 from .starting import Derived, Fresh, Here, Start, Started, checked_loading
 

@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..._core import Held
+from ..._limits.resident_watch import SECONDS_BETWEEN_LOOKS
 
 if TYPE_CHECKING:
     from .called_child import CalledChild
 
-_WATCH_SECONDS = 0.01
 _MOST_IDLE_LOOKS = 10  # before the thread ends: the next call may be about to begin
 _TREE_SECONDS = 1.0
 
@@ -59,7 +59,7 @@ class Watcher:
 
     def _run(self) -> None:
         while True:
-            self._nothing_to_do.wait(_WATCH_SECONDS)
+            self._nothing_to_do.wait(SECONDS_BETWEEN_LOOKS)
             with Held(self._lock) as take:
                 take()
                 self._watched = [one for one in self._watched if not _is_done(*one)]

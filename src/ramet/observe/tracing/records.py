@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 _FIXED = Struct("=IHHiiqq8Q")
 _LENGTH = Struct("=I")
-_CUT = 1 << 31
+_CUT = 1 << 31  # native/tracer/trace_records.h
 
 
 class Kind(enum.IntEnum):

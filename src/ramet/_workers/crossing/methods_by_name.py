@@ -1,4 +1,4 @@
-"""Functions of a module that are methods of its one hidden object, such as random.random: read by name.
+"""Functions of a module that are methods of its one hidden object, such as random.random, cross by name.
 
 Pickle would take the object along, and with it the state that it has in the caller: any two calls had the
 same random numbers.
