@@ -170,12 +170,8 @@ class Child(_core.Handle, Generic[T_co]):
                     self._leave_namespace()
                 raise
             if status is not None:
-                if self._task is not None:
-                    remove_sharer(self._task)
-                if unreaped:
-                    reap_ended()
-                if self._namespace is not None:  # another thread may be ending it
-                    self._await_namespace()
+                if self._task is not None or self._namespace is not None or unreaped:
+                    self._put_in_order()
                 return status
         else:
             checked_timeout(timeout)
@@ -185,6 +181,15 @@ class Child(_core.Handle, Generic[T_co]):
             return self._conclude()
         self._await_namespace()
         return self._status
+
+    def _put_in_order(self) -> None:
+        """What is left to do after a wait by the core."""
+        if self._task is not None:
+            remove_sharer(self._task)
+        if unreaped:
+            reap_ended()
+        if self._namespace is not None:  # another thread may be ending it
+            self._await_namespace()
 
     def _await_namespace(self) -> None:
         """Of one that has been reaped: all that is in it is dead, too."""

@@ -195,6 +195,25 @@ def test_a_call_has_a_session_of_its_own(confined: ramet.Template) -> None:
 # ---- what a call may not
 
 
+def ignored_and_handled() -> tuple[str, str]:
+    """The signals, as the kernel tells them: proc_pid_status(5)."""
+    lines = lines_of_status()
+    return lines["SigIgn"], lines["SigCgt"]
+
+
+@pytest.mark.parametrize("spares", [0, 1])
+def test_a_call_takes_signals_as_one_in_no_sandbox(spares: int) -> None:
+    """An interrupt above all, which a template ignores, and what a call starts would."""
+    with (
+        ramet.Template([__name__], spares=spares) as free,
+        ramet.Template([__name__], spares=spares, sandbox=Sandbox()) as confined,
+    ):
+        for template in (free, confined):
+            raised = template.clone(signal.raise_signal, signal.SIGINT).exception(PATIENT_SECONDS)
+            assert "KeyboardInterrupt" in repr(raised)
+        assert run(confined, ignored_and_handled) == run(free, ignored_and_handled)
+
+
 @pytest.mark.parametrize(
     ("name", "args"),
     [

@@ -506,6 +506,7 @@ class _Template:
         if self._hot_pages is not None:
             self._hot_pages.forget()  # it is memory of the process outside
         unmark(self._mask)
+        self._take_interrupts()  # before the other, whose calls take those that there are now
         template = _Template(channel, dies_with_caller=self._dies_with_caller)
         template._warm = self._warm
         try:
@@ -518,7 +519,6 @@ class _Template:
             return 1
         if self._dies_with_caller:  # a change of ids has cleared it
             bind(TO_BIND_TEMPLATE, 0)
-        self._take_interrupts()
         template.do(lambda: Loading((), None, None, confining.allow, trusted=False, by_value=False))
         return template.serve()
 
