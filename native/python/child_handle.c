@@ -563,14 +563,15 @@ PyObject *core_wait_any(PyObject *module, PyObject *args)
 
 static PyObject *handle_hold(HandleObject *self, PyObject *args)
 {
-    int pid, descriptor = NO_DESCRIPTOR;
+    int pid, init = 0, pidfd_of_init = NO_DESCRIPTOR, descriptor = NO_DESCRIPTOR;
     PyObject *pidfd;
-    if (!PyArg_ParseTuple(args, "iO:_hold", &pid, &pidfd))
+    if (!PyArg_ParseTuple(args, "iO|ii:_hold", &pid, &pidfd, &init, &pidfd_of_init))
         return NULL;
     if (pidfd != Py_None)
         descriptor = (int)PyLong_AsLong(pidfd);
     if (PyErr_Occurred())
         return NULL;
+    core_handle_hold_init(self, init, pidfd_of_init);
     hold(self, pid, descriptor);
     Py_RETURN_NONE;
 }
@@ -664,8 +665,8 @@ static void handle_finalize(PyObject *object)
 {
     HandleObject *self = (HandleObject *)object;
     PyObject *type, *value, *traceback;
-    const bool is_over = self->pid == 0 || is_known(self) || is_learned(self);
-    if (is_over && self->init == 0)
+    const bool is_over = is_known(self) || is_learned(self);
+    if (self->pid == 0 || (is_over && self->init == 0))
         return;
     PyErr_Fetch(&type, &value, &traceback);
     PyObject *done = PyObject_CallMethod(object, core_method(is_over ? CORE_LEAVE_NAMESPACE : CORE_FORGET_CHILD), NULL);
@@ -743,7 +744,8 @@ static PyObject *handle_enter(HandleObject *self, PyObject *unused)
 static PyMethodDef handle_methods[] = {
     {"__enter__", (PyCFunction)handle_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nItself, which kills and reaps on leaving."},
     {"_hold", (PyCFunction)handle_hold, METH_VARARGS,
-     "_hold($self, pid, pidfd, /)\n--\n\nStands for that child of this process from now on; the pidfd or None is its own."},
+     "_hold($self, pid, pidfd, init=0, pidfd_of_init=-1, /)\n--\n\n"
+     "Stands for that child of this process from now on, and for the init of its pid namespace; pidfds, or None, are its own."},
     {"_reap", (PyCFunction)handle_reap, METH_O,
      "_reap($self, waits, /)\n--\n\nLearns how it ended, and closes the pidfd: (si_code, si_status, struct rusage).\n\n"
      "None where waitid(2) does not tell, or when it runs and this shall not wait."},
@@ -776,8 +778,6 @@ static PyMethodDef handle_methods[] = {
      "Source: fcntl(2) F_DUPFD_CLOEXEC."},
     {"_take_pidfd", (PyCFunction)handle_take_pidfd, METH_NOARGS,
      "_take_pidfd($self, /)\n--\n\nThe pidfd or None, the caller's from now on."},
-    {"_hold_init", (PyCFunction)core_handle_hold_that_init, METH_VARARGS,
-     "_hold_init($self, pid, pidfd, /)\n--\n\nIt has a pid namespace of its own, with that init; pid 0: it has none."},
     {"_kill_init", (PyCFunction)core_handle_kill_init, METH_NOARGS,
      "_kill_init($self, /)\n--\n\nKills all in the pid namespace that was made for it, unless the init was taken."},
     {"_end_init", (PyCFunction)core_handle_end_init, METH_NOARGS,

@@ -13,7 +13,7 @@
 #include "safe_kill.h"
 
 #define NO_DESCRIPTOR (-1)
-#define LONGEST_END_NANOSECONDS 100000000 /* before a look at what keeps it */
+#define LOOK_SECONDS 0.1 /* for its end, before a look at what keeps it */
 
 void core_handle_hold_init(HandleObject *self, long pid, int pidfd)
 {
@@ -27,7 +27,7 @@ static int await_init(HandleObject *self)
 {
     struct pollfd end = {.fd = self->init_pidfd, .events = POLLIN};
     self->init_users++; /* no other thread closes it meanwhile */
-    const int has_ended = core_poll_all_until(&end, 1, ramet_now() + LONGEST_END_NANOSECONDS);
+    const int has_ended = core_poll_all_until(&end, 1, ramet_now() + (int64_t)(LOOK_SECONDS * RAMET_SECOND));
     self->init_users--;
     return has_ended;
 }
@@ -70,15 +70,6 @@ int core_handle_end_namespace(HandleObject *self)
         reap_init(self);
     close_init_if_over(self);
     return has_ended < 0 ? -1 : is_to_reap;
-}
-
-PyObject *core_handle_hold_that_init(HandleObject *self, PyObject *args)
-{
-    int pid, pidfd;
-    if (!PyArg_ParseTuple(args, "ii:_hold_init", &pid, &pidfd))
-        return NULL;
-    core_handle_hold_init(self, pid, pidfd);
-    Py_RETURN_NONE;
 }
 
 PyObject *core_handle_kill_init(HandleObject *self, PyObject *unused)

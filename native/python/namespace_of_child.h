@@ -15,7 +15,6 @@ void core_handle_hold_init(HandleObject *self, long pid, int pidfd);
  */
 int core_handle_end_namespace(HandleObject *self);
 
-PyObject *core_handle_hold_that_init(HandleObject *self, PyObject *args);
 PyObject *core_handle_kill_init(HandleObject *self, PyObject *unused);
 PyObject *core_handle_end_init(HandleObject *self, PyObject *unused);
 PyObject *core_handle_take_init(HandleObject *self, PyObject *unused);

@@ -36,6 +36,7 @@ EQUAL = [
     ("_process.result_layout", "_TABLE_AT", "python/mapping.c", "DATA_AT"),
     ("_process.tree.pid_namespace", "FIRST_CHILD", "child/namespace_init.h", "RAMET_FIRST_CHILD"),
     ("_process.tree.pid_namespace", "FOR_ALL", "child/namespace_init.h", "RAMET_FOR_ALL"),
+    ("_process.tree.pid_namespace", "_LOOK_SECONDS", "python/namespace_of_child.c", "LOOK_SECONDS"),
     ("_program.command", "_ENTERING", "parent/launch_beside.h", "RAMET_FAILED_SETNS"),
     ("_program.command", "_AT_GATE", "parent/launch_beside.h", "RAMET_ENDED_AT_GATE"),
     ("_program.command", "_NO_HELPER", "parent/launch_beside.h", "RAMET_NO_HELPER_THREAD"),

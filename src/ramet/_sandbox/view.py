@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -73,12 +73,10 @@ class View(NamedTuple):
 
     def directories(self) -> list[str]:
         """Those that an empty root needs beside what is shown, each after its parent."""
-        needed: dict[str, None] = {}
-        for path in [one.path for one in self.shown] + [path for path, _ in self.links]:
-            for parent in _parents(path):
-                if not any(is_below(parent, one.path) for one in self.shown if one.is_directory):
-                    needed[parent] = None
-        return list(needed)
+        paths = [one.path for one in self.shown] + [path for path, _ in self.links]
+        parents = dict.fromkeys(parent for path in paths for parent in _parents(path))
+        shown = directories_of(self.shown)
+        return [parent for parent in parents if nearest(parent, shown) is None]
 
 
 def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
@@ -107,13 +105,14 @@ def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
     links = looking.links | links
     root = None if sandbox.root is None else looking.at("root", sandbox.root)._replace(named=False)
     kept = _without_needless([shown[path] for path in sorted(shown, key=_depth)])
-    seen_links = [(path, to) for path, to in links.items() if not _is_covered(path, kept)]
+    directories = directories_of(kept)
+    seen_links = [(path, to) for path, to in links.items() if nearest(path, directories) is None]
     seen = [*(one.path for one in kept), *(path for path, _ in seen_links)]
     hidden = [looking.at("hidden", path) for path in sandbox.hidden]
     hidden = [one for one in hidden if _is_seen(one.path, seen, root)]
     if sandbox.root == "/" and os.path.isdir(_SOCKETS):
         hidden.append(Shown(os.path.realpath(_SOCKETS), True, False, False))
-    held = {one.path: one for one in _held(kept, hidden)}
+    held = {one.path: one for one in _held([*kept, *hidden], directories)}
     return View(
         sorted([*kept, *held.values()], key=lambda one: _depth(one.path)),
         seen_links,
@@ -121,6 +120,25 @@ def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
         root,
         None if layers is None else Shown(layers, True, True),
     )
+
+
+def directories_of(shown: Iterable[Shown]) -> dict[str, Shown]:
+    """The directories among what is shown, by their paths."""
+    return {one.path: one for one in shown if one.is_directory}
+
+
+def nearest(path: str, directories: Mapping[str, Shown]) -> Shown | None:
+    """The deepest of the directories that the path is in, or is."""
+    while path not in directories:
+        if path == "/":
+            return None
+        path = parent_of(path)
+    return directories[path]
+
+
+def parent_of(path: str) -> str:
+    """The directory in which something is whose path has no links; that of the root is the root."""
+    return path.rpartition("/")[0] or "/"
 
 
 def has_own_tmp(sandbox: Sandbox, view: View) -> bool:
@@ -152,11 +170,12 @@ class _Looking:
 
     def __init__(self, written: Sequence[str]) -> None:
         self._written = written
+        self._targets: dict[str, str | None] = {}
         self.links: dict[str, str] = {}
 
     def at(self, wish: str, path: str) -> Shown:
         """What is there, as it is read."""
-        way = way_of(path)
+        way = way_of(path, self._targets)
         unsafe = why_unsafe(path, way, self._written)
         if unsafe is not None:
             raise SandboxError(errno.ELOOP, unsafe.reason, path, wish=wish, remedy=unsafe.remedy)
@@ -176,30 +195,26 @@ def _without_needless(shown: Sequence[Shown]) -> list[Shown]:
     followed.
     """
     kept: list[Shown] = []
+    directories: dict[str, Shown] = {}
     for one in shown:
-        cover = _nearest(one.path, kept)
+        cover = nearest(one.path, directories)
         if cover is None or not (cover.layered or cover[2:] == one[2:]):
             kept.append(one)
+            directories |= directories_of([one])
     return kept
 
 
-def _held(shown: Sequence[Shown], hidden: Sequence[Shown]) -> Iterator[Shown]:
+def _held(within: Iterable[Shown], directories: Mapping[str, Shown]) -> Iterator[Shown]:
     """The directories on the way down from one that is written to what is in it with other rights.
 
     A child could move such a directory away, with what is hidden in it, and make another in its place.
     What is mounted it cannot move.
     """
-    for one in (*shown, *hidden):
+    for one in within:
         for path in _parents(one.path):
-            above = _nearest(path, shown)
+            above = nearest(path, directories)
             if above is not None and above.is_written and above.path != path:
                 yield above._replace(path=path, part_of=above.path)
-
-
-def _nearest(path: str, shown: Sequence[Shown]) -> Shown | None:
-    """Of what is shown, parents first, the deepest directory that the path is in, or is."""
-    covers = (one for one in reversed(shown) if one.is_directory and is_below(path, one.path))
-    return next(covers, None)
 
 
 def _is_seen(path: str, seen: Iterable[str], root: Shown | None) -> bool:
@@ -207,10 +222,6 @@ def _is_seen(path: str, seen: Iterable[str], root: Shown | None) -> bool:
     if root is not None and os.path.lexists(root.path + path):
         return True
     return any(is_below(path, one) or is_below(one, path) for one in seen)
-
-
-def _is_covered(path: str, shown: Iterable[Shown]) -> bool:
-    return any(one.is_directory and is_below(path, one.path) for one in shown)
 
 
 def _parents(path: str) -> list[str]:

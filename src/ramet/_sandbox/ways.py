@@ -29,9 +29,14 @@ class Unsafe(NamedTuple):
     remedy: str
 
 
-def way_of(path: str) -> Way:
-    """The way of an absolute path."""
+def way_of(path: str, known: dict[str, str | None] | None = None) -> Way:
+    """The way of an absolute path.
+
+    known: the targets of links that were read before, None for what is no link, to which this adds: for
+    paths that are looked at together, most of which have a part of their ways in common.
+    """
     at, left, links = "/", path.split("/"), dict[str, str]()
+    known = {} if known is None else known
     followed = 0
     while left:
         name = left.pop(0)
@@ -40,8 +45,10 @@ def way_of(path: str) -> Way:
         if name == "..":
             at = os.path.dirname(at)
             continue
-        place = os.path.join(at, name)
-        target = _target(place) if followed < _MOST_LINKS else None
+        place = f"{at}/{name}" if at != "/" else f"/{name}"
+        if place not in known:
+            known[place] = _target(place)
+        target = known[place] if followed < _MOST_LINKS else None
         if target is None:
             at = place
         else:

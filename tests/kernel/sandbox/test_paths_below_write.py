@@ -156,11 +156,11 @@ def test_a_directory_of_modules_by_a_link_below_what_is_written(
         assert child.result(SECONDS) == ["y"]
 
 
-def swapping(place: Path, secret: Path) -> Callable[[str], ways.Way]:
+def swapping(place: Path, secret: Path) -> Callable[..., ways.Way]:
     """As way_of(), and then another has put a link in the place of that directory."""
 
-    def way_of(path: str) -> ways.Way:
-        found = ways.way_of(path)
+    def way_of(path: str, known: dict[str, str | None]) -> ways.Way:
+        found = ways.way_of(path, known)
         if path.startswith(str(place)):
             place.rename(place.with_name("moved"))
             place.symlink_to(secret)

@@ -17,7 +17,8 @@ from ..._kernel.timeouts import pauses, seconds_until
 from ..unreaped import unreaped
 
 FIRST_CHILD, FOR_ALL = 2, -1  # native/child/namespace_init.h
-_LOOK_SECONDS = 0.1  # for all of a namespace to die, before a look at what keeps it
+# For all of a namespace to die, before a look at what keeps it: native/python/namespace_of_child.c.
+_LOOK_SECONDS = 0.1
 
 
 def new(held: int = -1) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Which of the caller's files something is mounted over in a sandbox: see replaced.py."""
 
-from ..description import Sandbox, is_below
-from ..view import Shown, View, has_own_tmp
+from ..description import Sandbox
+from ..view import View, directories_of, has_own_tmp, nearest, parent_of
 
 
 def mount_points(sandbox: Sandbox, view: View) -> list[str]:
@@ -10,9 +10,10 @@ def mount_points(sandbox: Sandbox, view: View) -> list[str]:
     Not those of which a child may do the same without that mount.
     """
     image = None if sandbox.root == "/" or view.root is None else view.root.path
+    directories = directories_of(view.shown)
     found = []
     for one in (*view.shown, *view.hidden):
-        above = _above(one, view)
+        above = None if one.path == "/" else nearest(parent_of(one.path), directories)
         if above is None and view.root is None:
             continue  # it is mounted in a file system of the sandbox's own
         if above is None and image is not None:
@@ -25,11 +26,3 @@ def mount_points(sandbox: Sandbox, view: View) -> list[str]:
         needed = {"/dev": True, "/proc": sandbox.proc, "/tmp": has_own_tmp(sandbox, view)}
         found += [image + place for place, is_needed in needed.items() if is_needed]
     return list(dict.fromkeys(found))
-
-
-def _above(one: Shown, view: View) -> Shown | None:
-    """The deepest directory that is shown and in which it is."""
-    above = (
-        other for other in reversed(view.shown) if other.is_directory and other.path != one.path
-    )
-    return next((other for other in above if is_below(one.path, other.path)), None)

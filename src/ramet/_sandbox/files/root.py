@@ -9,7 +9,7 @@ from ..._kernel.names import AT_FDCWD, PR_SET_DUMPABLE
 from ..._setup.order import Steps
 from ..description import Sandbox
 from ..own_places import DEVICES, LAYERS, TERMINALS
-from ..view import Shown, View
+from ..view import Shown, View, directories_of, nearest, parent_of
 
 _STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
 _FILE = 0o100644  # an empty regular file, to be mounted over
@@ -188,17 +188,13 @@ def _mount_stage(steps: Steps) -> None:
 
 def _add_empty_root(steps: Steps, view: View) -> None:
     _mount_stage(steps)
-    shown = [one for one in view.shown if one.is_directory]
-    made = dict.fromkeys(
-        ("/tmp", "/proc", "/dev", *view.directories(), *(one.path for one in shown))
-    )
+    shown = directories_of(view.shown)
+    made = dict.fromkeys(("/tmp", "/proc", "/dev", *view.directories(), *shown))
     for path in sorted(made, key=lambda path: path.count("/")):
-        if not any(path != one.path and path.startswith(one.path + "/") for one in shown):
+        if nearest(parent_of(path), shown) is None:
             _mkdir(steps, path)
     for one in view.shown:
-        if not one.is_directory and not any(
-            one.path.startswith(other.path + "/") for other in shown
-        ):
+        if not one.is_directory and nearest(one.path, shown) is None:
             _mkfile(steps, one.path)
     for path, target in view.links:
         _symlink(steps, path, target)

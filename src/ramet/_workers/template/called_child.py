@@ -63,13 +63,13 @@ class CalledChild(Child[T_co]):
         self._channel = clone.channel
         if reader.is_of_untrusted:
             self._channel.distrust()
-        self._hold_init(clone.init, clone.pidfd_of_init)
         self.points = clone.points
         self._reader = reader
         self._ended_call = ended_call
         self._reading = RLock()
         clone.holder = self
-        self._hold(clone.pid, clone.pidfd)  # last: whoever ends what is held needs all of the above
+        # Last: whoever ends what is held needs all of the above.
+        self._hold(clone.pid, clone.pidfd, clone.init, clone.pidfd_of_init)
         clone.owns = False
 
     def limit_memory(self, memory: "CallMemory") -> None:
