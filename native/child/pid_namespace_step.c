@@ -25,10 +25,12 @@ static long open_process(long pid)
     return ramet_syscall2(__NR_pidfd_open, pid, 0);
 }
 
-static struct ramet_request request_of(const struct ramet_inside *inside, uint64_t flags, uintptr_t stack, size_t size)
+/* told: where the kernel writes the pid, before the task runs: this one may be killed before it could. */
+static struct ramet_request request_of(const struct ramet_inside *inside, uint64_t flags, int *told, uintptr_t stack, size_t size)
 {
     struct ramet_request request = {.size = sizeof request.args, .legacy = inside->legacy};
-    request.args.flags = flags | CLONE_VM | CLONE_PARENT;
+    request.args.flags = flags | CLONE_VM | CLONE_PARENT | CLONE_PARENT_SETTID;
+    request.args.parent_tid = (uintptr_t)told;
     request.args.stack = stack;
     request.args.stack_size = size;
     return request;
@@ -41,7 +43,7 @@ static struct ramet_request request_of(const struct ramet_inside *inside, uint64
  */
 static long make_init(struct ramet_inside *inside, int told_by, int *told, bool stays)
 {
-    struct ramet_request request = request_of(inside, CLONE_CHILD_CLEARTID, inside->init_stack, inside->init_stack_size);
+    struct ramet_request request = request_of(inside, CLONE_CHILD_CLEARTID, &inside->init, inside->init_stack, inside->init_stack_size);
     const struct ramet_entry entry = {ramet_run_init_of_child, inside->watch, NULL, NULL, __NR_exit_group};
     request.args.child_tid = (uintptr_t)inside->alive;
     *inside->watch = (struct ramet_init_watch){
@@ -81,7 +83,8 @@ static void await_beginning(struct ramet_launch *launch)
 static long make_child(struct ramet_launch *launch, int cgroup)
 {
     uint64_t flags = (launch->is_ahead ? CLONE_CHILD_CLEARTID : CLONE_VFORK) | CLONE_FILES | (cgroup < 0 ? 0 : CLONE_INTO_CGROUP);
-    struct ramet_request request = request_of(&launch->inside, flags, launch->inside.stack, launch->inside.stack_size);
+    struct ramet_inside *inside = &launch->inside;
+    struct ramet_request request = request_of(inside, flags, &inside->child, inside->stack, inside->stack_size);
     const struct ramet_entry entry = {go_on, launch, NULL, NULL, __NR_exit_group};
     if (cgroup >= 0)
         request.args.cgroup = (uint64_t)cgroup;
@@ -121,11 +124,9 @@ long ramet_step_PID_NAMESPACE(const uintptr_t *operand, struct ramet_launch *lau
         return made;
     if (told_by >= 0)
         ramet_syscall1(__NR_close, told_by);
-    inside->init = (int)made;
     made = make_child(launch, (int)operand[0]);
     if (made < 0)
         return made;
-    inside->child = (int)made;
     ramet_syscall1(__NR_exit_group, 0);
     return 0;
 }

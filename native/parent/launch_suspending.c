@@ -8,6 +8,7 @@
 #include "clone_stopped.h"
 #include "dumpable.h"
 #include "lent_memory.h"
+#include "safe_kill.h"
 
 /*
  * Returns when the child has exec'ed or ended: its pid or -errno. A caller that is itself a child in shared
@@ -40,20 +41,32 @@ static bool has_failed_to_fetch(const struct ramet_launch *launch, long pid)
     return pid > 0 && launch->failed_step >= 0 && launch->plan->steps[launch->failed_step].operation == RAMET_FETCH;
 }
 
-static void discard(long pid, int pidfd)
+/* Whether it was killed. */
+static bool discard(long pid, int pidfd)
 {
-    ramet_syscall4(__NR_wait4, pid, NULL, __WALL, NULL);
+    int status = 0;
+    ramet_syscall4(__NR_wait4, pid, &status, __WALL, NULL);
     if (pidfd >= 0)
         ramet_syscall1(__NR_close, pidfd);
+    return WIFSIGNALED(status);
+}
+
+/* One that runs on without the task that made it, in memory that is not its own any more: it is as if it had been killed. */
+static void kill_in_memory(long pid, int pidfd)
+{
+    ramet_send_signal((pid_t)pid, pidfd, SIGKILL);
+    ramet_syscall5(__NR_waitid, P_PID, pid, NULL, WEXITED | WNOWAIT | __WALL, NULL);
 }
 
 /* In place of the task that has carried out the first steps, which has ended, the two that it has made. */
 static void report_inside(const struct ramet_inside *inside, struct ramet_report *report)
 {
     if (inside->child > 0) {
-        discard(report->pid, report->pidfd);
+        const bool was_killed = discard(report->pid, report->pidfd);
         report->pid = inside->child;
         report->pidfd = ramet_open_child(inside->child);
+        if (was_killed)
+            kill_in_memory(report->pid, report->pidfd);
     }
     report->init = inside->init;
     report->init_pidfd = inside->init > 0 ? ramet_open_child(inside->init) : -1;

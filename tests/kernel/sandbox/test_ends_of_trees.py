@@ -1,7 +1,9 @@
 """The end of a program in a sandbox: all that it has started is dead when a wait for it returns."""
 
+import contextlib
 import ctypes
 import os
+import random
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +24,7 @@ from .taken_away import needs_all
 pytestmark = [needs_all, pytest.mark.usefixtures("nothing_kept")]
 
 PTRACE_SEIZE = 0x4206
+LAUNCHES = 300
 
 
 class Kept:
@@ -152,6 +155,34 @@ def test_its_report_is_made_when_it_is_asked_for(ask: str) -> None:
     assert child.report.reason == "exited"
     assert child.report.cpu_seconds > 0
     assert child.report is child.report
+
+
+def kill_new_children(until_set: threading.Event) -> None:
+    """Of this process, again and again, each now and then: also those that are about to make others."""
+    chance = random.Random(0)
+    before = set(procfs.children(os.getpid()))
+    while not until_set.is_set():
+        for pid in set(procfs.children(os.getpid())) - before:
+            if chance.random() < 0.1:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("warm", [0, 1])
+def test_what_is_killed_at_any_moment_leaves_nothing(warm: int) -> None:
+    """The tasks that only prepare a program, the init, the program: each launch ends in some way."""
+    command = ramet.Command(["sh", "-c", "sleep 1000 & exit 3"], sandbox=Sandbox(warm=warm))
+    is_over = threading.Event()
+    killer = in_thread(lambda: kill_new_children(is_over))
+    try:
+        for _ in range(LAUNCHES):
+            with contextlib.suppress(ramet.SpawnError, ramet.CloneError):
+                assert command.spawn().wait().code in {3, None}
+    finally:
+        is_over.set()
+        killer.join()
+    command.spawn().wait()
+    Sandbox(warm=warm).release()
 
 
 def test_a_caller_that_ignores_the_ends_of_its_children() -> None:
