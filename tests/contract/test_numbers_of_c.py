@@ -12,9 +12,8 @@ import pytest
 import ramet
 from ramet._process.result_layout import _HEADER, _LENGTH, _TABLE_AT, _aligned
 from ramet._program.capture import _FIRST_LOOK
+from ramet._workers.crossing.process_names import OF_INIT, OF_TEMPLATE
 from ramet._workers.crossing.template_messages import PIDS
-from ramet._workers.in_template.loading import _OF_TEMPLATE
-from ramet._workers.template.clones_by_name import OF_INIT
 from ramet.observe.tracing.records import _FIXED, Kind, Number
 
 NATIVE = Path(__file__).parents[2] / "native"
@@ -67,8 +66,8 @@ EQUAL = [
 TESTED_BELOW = {
     ("_program.capture", "_FIRST_LOOK"),
     ("_workers.crossing.template_messages", "PIDS"),
-    ("_workers.in_template.loading", "_OF_TEMPLATE"),
-    ("_workers.template.clones_by_name", "OF_INIT"),
+    ("_workers.crossing.process_names", "OF_TEMPLATE"),
+    ("_workers.crossing.process_names", "OF_INIT"),
 }
 
 
@@ -179,7 +178,7 @@ def test_the_first_look_at_signals_comes_as_early_in_both() -> None:
 def test_an_init_is_named_as_its_caller_looks_for_it() -> None:
     """It knows a template by how its name begins, and adds the letter by which the caller finds it."""
     text = source("child/namespace_init.c")
-    assert f'of_template[] = "{_OF_TEMPLATE}"' in text
+    assert f'of_template[] = "{OF_TEMPLATE}"' in text
     assert f"name[length] = '{OF_INIT}'" in text
 
 

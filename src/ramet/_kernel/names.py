@@ -21,7 +21,7 @@ WALL = 0x40000000  # waitid(2) __WALL: children with any exit signal
 TIOCSCTTY = 0x540E  # ioctl_tty(2)
 IOPRIO_WHO_PROCESS = 1  # ioprio_set(2)
 # include/uapi/linux/prctl.h
-PR_SET_DUMPABLE = 4
+PR_SET_DUMPABLE, PR_SET_NAME = 4, 15
 PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 8, 24, 28
 PR_SET_TIMERSLACK, PR_SET_NO_NEW_PRIVS = 29, 38
 

@@ -371,6 +371,31 @@ def test_what_is_made_in_vain_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None
         run(abs, -1)
 
 
+def die(*_: object) -> None:
+    """At once."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("when", ["join_for_children", "begin", "send"])
+def test_a_maker_that_is_killed_leaves_nothing(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it has made the init; the child as well, which runs; and before it tells of them."""
+    of = confined_clone if when == "send" else confined_clone.pid_namespace
+    monkeypatch.setattr(of, when, die)
+    with pytest.raises(ramet.ChildDied, match="SIGKILL"):
+        ramet.clone(time.sleep, 1000, sandbox=SANDBOX)
+
+
+@pytest.mark.parametrize("name", [None, "another"])
+def test_its_name(name: str | None) -> None:
+    """Its caller's, or its own; also where it has no /proc to give itself one by."""
+    own = Path("/proc/thread-self/comm").read_text()
+    sandbox = Sandbox(proc=False)
+    with ramet.clone(time.sleep, 1000, name=name, sandbox=sandbox) as child:
+        expected = own if name is None else f"{name}\n"
+        until(lambda: Path(f"/proc/{child.pid}/comm").read_text() == expected)
+    sandbox.release()
+
+
 def test_a_caller_with_no_descriptor_left() -> None:
     """The child is not made, or told of; the next one is."""
     import resource

@@ -13,13 +13,13 @@ from ... import _core
 from ..._kernel import procfs
 from ..._kernel.timeouts import pauses
 from ..crossing.messages import Channel, send
+from ..crossing.process_names import new_name
 from ..crossing.template_messages import LOADS, Loading
 from ..in_call.serving import leave_channel
 from .fork_handlers import leave_out_needless
 from .fork_hazards import refuse_hazards, require_threads_shown, threads_left
 
 _PATIENCE_SECONDS = 1.0
-_OF_TEMPLATE = "ramet:"  # how its name begins: native/child/namespace_init.c
 # Of the copies of jemalloc in pyarrow and in polars, by the names that these give it: without the thread
 # that gives memory back. Source: jemalloc(3), background_thread.
 _SETTINGS_OF_ALLOCATORS = ("JE_ARROW_MALLOC_CONF", "_RJEM_MALLOC_CONF")
@@ -125,7 +125,7 @@ def _lazy_names(lazy: type) -> set[tuple[int, str]]:
 
 def take_name() -> str:
     """A name of its own, which clones take over; empty where it cannot be set."""
-    name = f"{_OF_TEMPLATE}{os.urandom(4).hex()}"
+    name = new_name()
     try:
         with open(
             "/proc/thread-self/comm", "wb"

@@ -13,10 +13,16 @@ from typing import Any
 
 from ..._kernel import procfs
 from ..._process.tree.pid_namespace import PidNamespace
+from ..crossing.process_names import OF_INIT
 from ..crossing.template_messages import PIDS
 from .own_children import kill_and_reap
 
-OF_INIT = "i"  # after the template's name: native/child/namespace_init.c
+
+def end_those_named(name: str) -> None:
+    """Kill what a process of that name has made as children of this one; it is reaped when it is dead."""
+    for pid in procfs.children(os.getpid()):
+        if _name_of(pid) in {name, name + OF_INIT}:
+            PidNamespace(pid, -1).leave()
 
 
 class ClonesByName:

@@ -18,7 +18,7 @@ from ..._function.clone import checked_name, clone
 from ..._function.setup import FunctionSetup
 from ..._kernel import clone_bits
 from ..._kernel.clone_args import CloneArgs
-from ..._kernel.names import WALL
+from ..._kernel.names import PR_SET_NAME, WALL
 from ..._kernel.timeouts import checked_timeout
 from ..._preflight.quick_check import refusal
 from ..._process.child import Child, make_child
@@ -33,11 +33,13 @@ from ...errors import SandboxError
 from ..crossing.call_options import make_way
 from ..crossing.messages import Channel, channels, send
 from ..crossing.outcome import Reader, rights
+from ..crossing.process_names import new_name
 from ..crossing.template_messages import MADE, PIDS
 from ..in_call.confining import carry_out
 from ..in_call.serving import UNTIL_LET_GO, Around, call_once, give_up_unprepared
 from ..in_template import own_mappings
 from .called_child import CalledChild
+from .clones_by_name import end_those_named
 from .owned_clone import Clone
 
 _PATIENCE = None  # the copy of the caller is trusted, and ends in any case
@@ -52,8 +54,9 @@ class _Call(NamedTuple):
     options: Mapping[str, Any]
     environment: Mapping[bytes, bytes]
     entries: tuple[int, ...]  # of its cgroups
-    name: str | None
+    name: bytes
     channel: Channel
+    name_until_then: str  # the maker's, which what it makes takes over
 
 
 def clone_confined(
@@ -84,11 +87,15 @@ def _make(
     supervision = Supervision(place, confinement.plan.lost, layer)
     ours, theirs = channels()
     made, maker = Clone(), None
+    until_then = new_name()
     try:
         environment = dict(word.split(b"=", 1) for word in confinement.environment())
         entries = tuple(place.entries)
         asked = _Call(
-            fn, args, confinement.steps(layer), options, environment, entries, name, theirs
+            *(fn, args, confinement.steps(layer), options, environment, entries),
+            name=_own_name() if name is None else os.fsencode(name),
+            channel=theirs,
+            name_until_then=until_then,
         )
         maker = clone(_make_sibling, asked, ours)
         theirs.close()
@@ -102,7 +109,7 @@ def _make(
         child.connect(made, Reader(False, True, by_template=True), lambda _: None)
     except BaseException:
         if maker is not None:
-            _end_untold(made, maker, ours)
+            _end_untold(made, maker, ours, until_then)
         supervision.give_up()
         raise
     finally:
@@ -112,11 +119,13 @@ def _make(
         child.watched_by(deadline_thread, timeout)  # type: ignore[arg-type]
 
 
-def _end_untold(made: Clone, maker: Child[Any], ours: Channel) -> None:
-    """Own what the maker has made, a child of this process: it is ended with ``made``."""
+def _end_untold(made: Clone, maker: Child[Any], ours: Channel, name: str) -> None:
+    """Own what the maker has made, children of this process: it is ended with ``made``."""
     maker.wait()  # it is not killed, since it could not tell any more
     if not made.owns:
         _end_unowned(ours.receive_clone(made, 0.0, -1))
+    if not made.owns:  # somebody else has killed it
+        end_those_named(name)
 
 
 def _end_unowned(told: object) -> None:
@@ -142,6 +151,17 @@ def _refusal(maker: Child[Any]) -> BaseException:
     return error or RuntimeError("the copy of this process that was to make the child has ended")
 
 
+def _own_name() -> bytes:
+    """The calling thread's."""
+    with open("/proc/thread-self/comm", "rb") as comm:
+        return comm.read().rstrip(b"\n")
+
+
+def _take_name(name: bytes) -> None:
+    """Cut to 15 bytes by the kernel. In a sandbox there may be no /proc."""
+    _core.do_steps(_core.Plan([("PRCTL", PR_SET_NAME, name, 0, 0, 0)]))
+
+
 def _deadline_thread() -> _core.DeadlineThread:
     try:
         return _core.DeadlineThread()
@@ -154,6 +174,7 @@ def _deadline_thread() -> _core.DeadlineThread:
 
 def _make_sibling(call: _Call, callers: Channel) -> None:
     callers.close()
+    _take_name(call.name_until_then.encode())
     proc = own_mappings.open_proc()
     own_mappings.replace_those_of_files(proc)
     carry_out(*call.steps.leave)
@@ -209,9 +230,7 @@ def _confine(call: _Call, channel: int) -> tuple[str, int, str | None] | None:
     os.set_inheritable(channel, False)
     os.environb.clear()
     os.environb.update(call.environment)
-    if call.name is not None:
-        with open("/proc/thread-self/comm", "wb") as comm:
-            comm.write(os.fsencode(call.name))
+    _take_name(call.name)
     carry_out(*call.steps.finish)
     forget()
     return None
