@@ -18,6 +18,7 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet import Sandbox
+from ramet._process.tree import pid_namespace
 from ramet._sandbox import of_python
 from ramet._sandbox.amounts import amounts
 from ramet._sandbox.supervision import Supervision
@@ -379,7 +380,7 @@ def die(*_: object) -> None:
 @pytest.mark.parametrize("when", ["join_for_children", "begin", "send"])
 def test_a_maker_that_is_killed_leaves_nothing(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """When it has made the init; the child as well, which runs; and before it tells of them."""
-    of = confined_clone if when == "send" else confined_clone.pid_namespace
+    of = confined_clone if when == "send" else pid_namespace
     monkeypatch.setattr(of, when, die)
     with pytest.raises(ramet.ChildDied, match="SIGKILL"):
         ramet.clone(time.sleep, 1000, sandbox=SANDBOX)
