@@ -2,14 +2,17 @@ import ctypes
 import errno
 import os
 import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ramet
 from ramet import CloneFlag as F
 from ramet._kernel.names import PR_SET_DUMPABLE
+from ramet._sandbox.planning import questions
 from ramet._sandbox.planning.machine import Machine, forget, this_machine
 from ramet._sandbox.planning.waiting_child import kept_namespaces
 
@@ -101,6 +104,21 @@ def test_a_hidden_call_of_mounts_is_named(name: str, number: int) -> None:
         lambda machine: (machine.mounts.call, machine.mounts.errno, machine.user_namespace.granted),
     )
     assert told == (name, number, True)
+
+
+@pytest.mark.parametrize(("kills", "granted"), [(2, True), (100, False)])
+def test_a_child_that_somebody_kills_is_no_answer(
+    kills: int, granted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another is asked, some times: what the machine can do is not told by who runs out of memory."""
+    left, done = [kills], questions._done
+
+    def killed(*given: Any) -> Any:
+        left[0] -= 1
+        return done(*given) if left[0] < 0 else (None, ramet.ExitStatus(signal=signal.SIGKILL))
+
+    monkeypatch.setattr(questions, "_done", killed)
+    assert questions.of_child([]).granted is granted
 
 
 def test_a_call_that_ends_the_process_is_told() -> None:

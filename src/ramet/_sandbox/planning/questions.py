@@ -6,6 +6,7 @@ its own, and ends; what it made ends with it.
 
 import errno
 import os
+import signal
 import time
 from array import array
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ from ..._preflight.this_machine import errno_name
 from ..._process.child import Child, make_child
 from ..._process.request import cached_request
 from ...errors import BrokenRule, CloneError
+from ...exit_status import ExitStatus
 from ..identity.marked_memory import moments
 
 Step: TypeAlias = tuple[object, ...]
@@ -62,6 +64,7 @@ _ANSWERED = 4096  # native/child/plan.h
 _OF_THIS_MOMENT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _NONE = 0  # a null pointer
 _NO_DESCRIPTOR, _LAST_DESCRIPTOR = -1, (1 << 32) - 1
+_MOST_KILLED = 5  # children for one question
 _ALL_STEPS_DONE = 127  # native/child/plan.h: what a plan without EXEC exits with
 
 
@@ -163,12 +166,23 @@ def of_child(steps: Iterable[Step], flags: int = 0, keeps: int = _NO_DESCRIPTOR)
 def _answer(start: list[Step], steps: list[Step], flags: int) -> Answer:
     asked = [*start, *steps]
     try:
-        failed, status = _done(asked, flags)
+        failed, status = _done_undisturbed(asked, flags)
     except CloneError as error:
         return answer_of(error)
     if failed is not None:
         return Answer(failed[1], _name_of(asked[failed[0]]))
-    return GRANTED if status == _ALL_STEPS_DONE else Answer(KILLED, _names_of(steps))
+    return GRANTED if status.code == _ALL_STEPS_DONE else Answer(KILLED, _names_of(steps))
+
+
+def _done_undisturbed(
+    steps: Sequence[Step], flags: int
+) -> tuple[tuple[int, int] | None, ExitStatus]:
+    """_done(), again where somebody has killed the child: that is no answer, and answers are kept."""
+    for _ in range(_MOST_KILLED - 1):
+        failed, status = _done(steps, flags)
+        if status.signal in (None, signal.SIGSYS):  # by a filter of seccomp
+            return failed, status
+    return _done(steps, flags)
 
 
 def answer_of(error: CloneError) -> Answer:
@@ -206,8 +220,8 @@ def _own_table(keeps: int) -> list[Step]:
     return steps
 
 
-def _done(steps: Sequence[Step], flags: int) -> tuple[tuple[int, int] | None, int | None]:
-    """The failed step with its errno, and the child's exit code; its table is the caller's."""
+def _done(steps: Sequence[Step], flags: int) -> tuple[tuple[int, int] | None, ExitStatus]:
+    """The failed step with its errno, and how the child ended; its table is the caller's."""
     plan = _core.Plan([*steps])
     # No signal tells the caller's process of the child's end.
     request = cached_request("program", flags, 0, shares_table=True)
@@ -221,7 +235,7 @@ def _done(steps: Sequence[Step], flags: int) -> tuple[tuple[int, int] | None, in
             raise request.refusal(error) from None
 
     with make_child(_core.new_child(Child, "a question", flags | FILES, True), launch) as child:
-        return failed, child.wait().code
+        return failed, child.wait()
 
 
 def _value(number: int) -> int:
