@@ -24,7 +24,7 @@ from .taken_away import needs_all
 pytestmark = [needs_all, pytest.mark.usefixtures("nothing_kept")]
 
 PTRACE_SEIZE = 0x4206
-LAUNCHES = 300
+LAUNCHES = 150
 
 
 class Kept:
