@@ -115,8 +115,8 @@ class Preparation:
             gated, of_process, "oom_score_adj" in validated, pid_namespace
         )
         self.has_gates_or_enters = gated or entered
-        # The end of any other child needs more than one waitid() by the core.
         self.is_unwatched = self.confinement is not None and self.confinement.is_unwatched
+        # The end of any other child needs more than the core does.
         self.is_plain = (
             self.cgroup is None
             and (self.confinement is None or self.is_unwatched)

@@ -205,7 +205,7 @@ def new_user_namespace() -> int:
         b"/proc/self/ns/user",
         os.O_RDONLY | os.O_CLOEXEC,
     )
-    failed, _ = _done([*own_ids(), opened], NEWUSER)
+    failed, _ = _done_undisturbed([*own_ids(), opened], NEWUSER)
     descriptor = -errno.EIO if failed is None else _value(failed[1])
     if descriptor < 0:
         raise OSError(-descriptor, os.strerror(-descriptor))

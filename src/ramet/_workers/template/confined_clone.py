@@ -54,7 +54,7 @@ class _Call(NamedTuple):
     options: Mapping[str, Any]
     environment: Mapping[bytes, bytes]
     entries: tuple[int, ...]  # of its cgroups
-    name: bytes
+    name: bytes | None
     channel: Channel
     name_until_then: str  # the maker's, which what it makes takes over
 
@@ -93,7 +93,7 @@ def _make(
         entries = tuple(place.entries)
         asked = _Call(
             *(fn, args, confinement.steps(layer), options, environment, entries),
-            name=_own_name() if name is None else os.fsencode(name),
+            name=None if name is None else os.fsencode(name),
             channel=theirs,
             name_until_then=until_then,
         )
@@ -152,13 +152,13 @@ def _refusal(maker: Child[Any]) -> BaseException:
 
 
 def _own_name() -> bytes:
-    """The calling thread's."""
+    """The calling thread's, which a copy of the caller has from the thread that has made it."""
     with open("/proc/thread-self/comm", "rb") as comm:
         return comm.read().rstrip(b"\n")
 
 
 def _take_name(name: bytes) -> None:
-    """Cut to 15 bytes by the kernel. In a sandbox there may be no /proc."""
+    """The kernel cuts it to 15 bytes. Not by /proc, which a sandbox may be without."""
     _core.do_steps(_core.Plan([("PRCTL", PR_SET_NAME, name, 0, 0, 0)]))
 
 
@@ -174,6 +174,7 @@ def _deadline_thread() -> _core.DeadlineThread:
 
 def _make_sibling(call: _Call, callers: Channel) -> None:
     callers.close()
+    name = _own_name() if call.name is None else call.name
     _take_name(call.name_until_then.encode())
     proc = own_mappings.open_proc()
     own_mappings.replace_those_of_files(proc)
@@ -184,7 +185,7 @@ def _make_sibling(call: _Call, callers: Channel) -> None:
         theirs, ours = channels()
         args = CloneArgs(clone_bits.PARENT | clone_bits.PIDFD, exit_signal=0)
         made = CheckedCall(args, legacy=is_by_clone(args))
-        pid, _ = made.make(_run, (call, ours, theirs, proc))
+        pid, _ = made.make(_run, (call, name, ours, theirs, proc))
         pid_namespace.begin(init)
     except BaseException:
         send(call.channel, MADE, (PIDS.pack(0, init),))  # it is the caller's child
@@ -196,8 +197,8 @@ def _make_sibling(call: _Call, callers: Channel) -> None:
 # ---- in the child
 
 
-def _run(given: tuple[_Call, Channel, Channel, int]) -> int:
-    call, channel, theirs, proc = given
+def _run(given: tuple[_Call, bytes, Channel, Channel, int]) -> int:
+    call, name, channel, theirs, proc = given
     theirs.close()
     call.channel.close()
     rights.trusted = False
@@ -207,7 +208,7 @@ def _run(given: tuple[_Call, Channel, Channel, int]) -> int:
             own_mappings.replace_all(proc)
         except OSError as error:
             return give_up_unprepared(channel, "mmap", None, error.errno or errno.EIO)
-        failed = _confine(call, channel.fileno())
+        failed = _confine(call, name, channel.fileno())
         if failed is not None:
             label, number, file = failed
             return give_up_unprepared(
@@ -218,7 +219,7 @@ def _run(given: tuple[_Call, Channel, Channel, int]) -> int:
         _core.flush_standard_streams()
 
 
-def _confine(call: _Call, channel: int) -> tuple[str, int, str | None] | None:
+def _confine(call: _Call, name: bytes, channel: int) -> tuple[str, int, str | None] | None:
     """The label, errno and file of a step that failed of those that the options say."""
     for entry in call.entries:
         os.write(entry, b"0")
@@ -230,7 +231,7 @@ def _confine(call: _Call, channel: int) -> tuple[str, int, str | None] | None:
     os.set_inheritable(channel, False)
     os.environb.clear()
     os.environb.update(call.environment)
-    _take_name(call.name)
+    _take_name(name)
     carry_out(*call.steps.finish)
     forget()
     return None
