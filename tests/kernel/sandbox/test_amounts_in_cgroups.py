@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.kernel]
 
 with_cgroups = pytest.fixture(placed.with_cgroups)
 
+A_SECOND_OF_WORK = "import time\nwhile time.process_time() < 1: pass\n"
+
 
 # ---- what cgroups do
 
@@ -104,8 +106,10 @@ def test_a_cgroup_is_used_again(with_cgroups: Make) -> None:
     amounts = with_cgroups(memory="64M", processes=8, cpu_time=30)
     first = amounts.new_place(clones_into=False)
     paths = [each.path for each in first._cgroups]
-    status, _ = run_in(first, [*PYTHON, TOUCH.format(100)])
+    status, used = run_in(first, [*PYTHON, A_SECOND_OF_WORK + TOUCH.format(100)])
     assert status.reason == "out of memory"
+    assert used.cpu_seconds is not None
+    assert used.cpu_seconds >= 1
     first.close()
     with contextlib.closing(amounts.new_place(clones_into=False)) as second:
         assert [each.path for each in second._cgroups] == paths
@@ -116,7 +120,7 @@ def test_a_cgroup_is_used_again(with_cgroups: Make) -> None:
         assert usage.peak_memory is not None
         assert usage.peak_memory < 16 * MEGABYTE
     assert usage.cpu_seconds is not None
-    assert usage.cpu_seconds < 0.1
+    assert usage.cpu_seconds < 1  # on a slow machine, too
 
 
 def test_a_cgroup_with_a_file_in_memory_is_not(with_cgroups: Make) -> None:
