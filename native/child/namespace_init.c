@@ -18,7 +18,6 @@
 #define POLL_IN 1
 #define NAME_BYTES 16 /* TASK_COMM_LEN, linux/sched.h: the last is 0 */
 #define LOOK_SECONDS 1 /* between two looks whether it is alone */
-#define QUESTION_NANOSECONDS 100000000 /* for the parent to ask; meanwhile its memory stays, should it have ended */
 
 #define POLL_HANGUP 16
 
@@ -180,16 +179,12 @@ static void live_with_child(struct ramet_init_watch *watch, struct pollfd *watch
     }
 }
 
-/* The child has ended. The namespace's other processes are killed at once, whether or not the parent asks. */
-static void tell_of_rest(struct ramet_init_watch *watch, struct pollfd *watched)
+/* For the parent to end it, who has waited for the child, and then for the others if there are any. */
+static void stay(struct pollfd *parent)
 {
-    struct __kernel_timespec for_question = {.tv_nsec = QUESTION_NANOSECONDS}, for_end = {.tv_sec = LOOK_SECONDS};
+    struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS};
     kill_others(SIGKILL);
-    ramet_futex_wait(&watch->rest, RAMET_NOT_ASKED, &for_question);
-    if (__atomic_load_n(&watch->rest, __ATOMIC_ACQUIRE) == RAMET_ASKED && !kill_others(SIGKILL)) {
-        ramet_futex_set(&watch->rest, RAMET_NOBODY);
-        ramet_syscall5(__NR_ppoll, &watched[PARENT], 1, &for_end, NULL, 0);
-    }
+    ramet_syscall5(__NR_ppoll, parent, 1, &pause, NULL, 0);
 }
 
 int ramet_run_init_of_child(void *fn, void *arg, void *context)
@@ -210,7 +205,6 @@ int ramet_run_init_of_child(void *fn, void *arg, void *context)
         live_with_child(watch, watched);
     const bool has_ended = pidfd == -ESRCH || (pidfd >= 0 && watched[MAKER].revents != 0);
     if (watch->stays && has_ended && watched[PARENT].revents == 0)
-        tell_of_rest(watch, watched);
-    ramet_futex_set(&watch->rest, RAMET_NOT_KNOWN);
+        stay(&watched[PARENT]);
     return 0;
 }

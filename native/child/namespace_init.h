@@ -29,15 +29,12 @@ struct ramet_init_watch {
     /* For ramet_run_init_of_child() alone: */
     int told_by; /* a socket over which a listener of seccomp comes, or -1 */
     int *told;   /* then: the call that the listener tells of, at which all are killed: see RAMET_FOREIGN_CALL */
-    bool stays;  /* after the child's end it tells whether it is alone, and then lives for a second, or until it is killed */
-    int rest;    /* a futex word: what is known of those that are left in the namespace, an enum ramet_rest */
+    /*
+     * After the child's end it kills the others alone, and lives for a second, or until it is killed: what it takes with it,
+     * a mount namespace above all, takes longer than most children, and its parent may have a use for the time.
+     */
+    bool stays;
 };
-
-/*
- * What an init takes with it when it ends, a mount namespace above all, takes longer than most children: who has a use for
- * the time lets the init live. The parent asks when it has reaped the child, which is in the namespace until then.
- */
-enum ramet_rest { RAMET_NOT_ASKED, RAMET_ASKED, RAMET_NOBODY, RAMET_NOT_KNOWN };
 
 #define RAMET_FIRST_CHILD 2 /* the number in the namespace of the first after its init, if it did not choose another */
 #define RAMET_FOR_ALL (-1)  /* in place of a number: the namespace is for more than one child, and ends with none of them */

@@ -15,7 +15,6 @@
 
 #define STACK_BYTES 2048 /* for a few frames: no handler of a signal runs there */
 #define STACKS 126
-#define PATIENCE (100 * RAMET_MILLISECOND) /* for an init to answer */
 
 /* What the linker says of this object's image. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -166,23 +165,4 @@ void ramet_begin_in_pid_namespace(int init, int child)
     struct ramet_init_watch *watch = find_watch(init);
     if (watch != NULL)
         ramet_futex_set(&watch->begun, child);
-}
-
-/*
- * Once it has ended, another may have its watch, and be found by its pid until that one is made: the answer counts if this
- * is still its own.
- */
-bool ramet_is_left_alone(int init)
-{
-    struct ramet_init_watch *watch = find_watch(init);
-    int rest = RAMET_NOT_ASKED;
-    if (watch == NULL)
-        return false;
-    if (__atomic_compare_exchange_n(&watch->rest, &rest, RAMET_ASKED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        ramet_futex_wake(&watch->rest);
-    const int64_t deadline = ramet_now() + PATIENCE;
-    while ((rest = __atomic_load_n(&watch->rest, __ATOMIC_ACQUIRE)) == RAMET_ASKED)
-        if (ramet_futex_wait_until(&watch->rest, RAMET_ASKED, deadline) == -ETIMEDOUT)
-            return false;
-    return rest == RAMET_NOBODY && find_watch(init) == watch;
 }

@@ -35,10 +35,3 @@ long ramet_new_pid_namespace(int *pidfd, int held);
  * To be called once, as soon as there is that child.
  */
 void ramet_begin_in_pid_namespace(int init, int child);
-
-/*
- * Whether no process is left in the namespace but that init, by its pid, of a child that was launched ahead. To be asked when
- * the child was reaped. If so the init lives for a second, or until it is killed. False as well where it does not answer in
- * time, or has ended.
- */
-bool ramet_is_left_alone(int init);

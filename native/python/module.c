@@ -63,9 +63,6 @@ static PyMethodDef with_main_gil[] = {
     {"begin_in_pid_namespace", core_begin_in_pid_namespace, METH_VARARGS,
      "begin_in_pid_namespace(init, child, /)\n--\n\n"
      "Tells that init, by its pid, with which child all ends, by its number in the namespace; -1: with none."},
-    {"is_left_alone", core_is_left_alone, METH_O,
-     "is_left_alone(init, /)\n--\n\n"
-     "Whether only that init, by its pid, is left in its namespace, and waits to be killed; for a child launched ahead."},
     {"close_aside", core_close_aside, METH_O,
      "close_aside(descriptor, /)\n--\n\nCloses it by a thread, as that may wait; where there is none, with a later one."},
     {"channels", core_channels, METH_NOARGS, "channels()\n--\n\nTwo ends of a new socket."},

@@ -1,4 +1,4 @@
-/* ramet._core.new_pid_namespace, begin_in_pid_namespace and is_left_alone: the init of a pid namespace. */
+/* ramet._core.new_pid_namespace and begin_in_pid_namespace: the init of a pid namespace. */
 #include "core.h"
 
 #include "pid_namespace.h"
@@ -21,17 +21,4 @@ PyObject *core_begin_in_pid_namespace(PyObject *module, PyObject *args)
         return NULL;
     ramet_begin_in_pid_namespace(init, child);
     Py_RETURN_NONE;
-}
-
-PyObject *core_is_left_alone(PyObject *module, PyObject *init)
-{
-    int pid;
-    bool alone;
-    (void)module;
-    if (!PyArg_Parse(init, "i:is_left_alone", &pid))
-        return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    alone = ramet_is_left_alone(pid);
-    Py_END_ALLOW_THREADS
-    return PyBool_FromLong(alone);
 }

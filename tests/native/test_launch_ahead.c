@@ -34,22 +34,11 @@ static struct ramet_ahead *waiting(struct ramet_plan *plan)
     return child;
 }
 
-/* Asked until it is known: on a loaded machine the init may not have begun when its child has ended. */
-static bool is_left_alone(long init)
-{
-    for (int tries = 1; tries < 100; tries++)
-        if (ramet_is_left_alone((int)init))
-            return true;
-    return false;
-}
-
 /* In the order in which the kernel lets them be reaped; the init lives until it is killed, and for a second at most. */
 static int code_of_both(const struct ramet_report *report)
 {
     const int code = code_of(report->pid);
-    CHECK(is_left_alone(report->init) && ramet_is_left_alone((int)report->init));
     CHECK(kill((pid_t)report->init, SIGKILL) == 0 && code_of(report->init) == -SIGKILL);
-    CHECK(!ramet_is_left_alone((int)report->init));
     close(report->pidfd);
     close(report->init_pidfd);
     return code;
@@ -80,20 +69,48 @@ static void goes_on_with_what_it_is_sent(struct ramet_plan *first)
     close(in[0]), close(in[1]), close(out[0]);
 }
 
-static void tells_who_is_left(struct ramet_plan *first)
+/* As soon as the child has ended, though it was not reaped; the init stays. */
+static void kills_who_is_left(struct ramet_plan *first)
+{
+    static char *const leaves[] = {"sh", "-c", "sleep 1000 & exit 42", NULL};
+    const struct ramet_step steps[] = {
+        STEP(RAISE, 0, 8), STEP(RESTORE, 0, 7), STEP(EXEC, ADDRESS(places), ADDRESS(leaves), ADDRESS(environ))};
+    struct ramet_plan second = PLAN_OF(steps);
+    struct ramet_ahead *child = waiting(first);
+    struct ramet_report report;
+    int held[2];
+    char byte;
+    CHECK(pipe2(held, O_CLOEXEC) == 0);
+    CHECK(ramet_ahead_go(child, &second, &held[1], 1, &report) == 0 && report.failed_step == -1);
+    ramet_ahead_release(child);
+    close(held[1]);
+    CHECK(read(held[0], &byte, 1) == 0);
+    CHECK(code_of_both(&report) == FOUND);
+    close(held[0]);
+}
+
+/* And what was below the child is below the init when the child can be reaped. */
+static void gets_who_is_left(struct ramet_plan *first)
 {
     static char *const leaves[] = {"sh", "-c", "sleep 1000 & exit 42", NULL};
     const struct ramet_step steps[] = {STEP(EXEC, ADDRESS(places), ADDRESS(leaves), ADDRESS(environ))};
     struct ramet_plan second = PLAN_OF(steps);
     struct ramet_ahead *child = waiting(first);
     struct ramet_report report;
+    char path[64], pids[16] = "";
+    long init;
+    ramet_ahead_pid(child, &init);
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", init, init);
+    const int children = open(path, O_RDONLY | O_CLOEXEC);
+    if (children < 0)
+        SKIP("this kernel has no such file in /proc");
+    CHECK(kill((pid_t)init, SIGSTOP) == 0); /* it kills nobody meanwhile */
     CHECK(ramet_ahead_go(child, &second, NULL, 0, &report) == 0);
+    CHECK(pread(children, pids, sizeof pids, 0) == 0);
     ramet_ahead_release(child);
-    siginfo_t info;
-    CHECK(waitid(P_PID, (id_t)report.pid, &info, WEXITED | WNOWAIT | __WALL) == 0);
-    CHECK(!ramet_is_left_alone((int)report.init)); /* the child itself is, and was not reaped */
-    CHECK(code_of(report.pid) == FOUND && code_of(report.init) == 0);
-    close(report.pidfd), close(report.init_pidfd);
+    CHECK(code_of(report.pid) == FOUND && pread(children, pids, sizeof pids, 0) > 1);
+    CHECK(kill((pid_t)init, SIGKILL) == 0 && code_of(init) == -SIGKILL);
+    close(report.pidfd), close(report.init_pidfd), close(children);
 }
 
 static void fails_where_it_does(struct ramet_plan *first)
@@ -132,7 +149,8 @@ int main(void)
     struct ramet_plan good = PLAN_OF(first), bad = PLAN_OF(fails), worse = PLAN_OF(fails_before);
     struct ramet_report report;
     goes_on_with_what_it_is_sent(&good);
-    tells_who_is_left(&good);
+    kills_who_is_left(&good);
+    gets_who_is_left(&good);
     fails_where_it_does(&good);
     is_ended_unless_it_was_sent_on(&good);
     CHECK(make(&bad, &report) == NULL && report.failed_step == 3 && report.error == ENOENT);

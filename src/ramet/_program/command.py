@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias, Unpack, cast
 
 from .._core import Plan, new_child
@@ -225,7 +226,7 @@ class Command:
         try:
             supervision = waiting.supervision
             supervision.when_gone = prepared.fill_up
-            supervision.ends_later = prepared.ends_later
+            supervision.ends_later = partial(prepared.ends_later, waiting.orphans)
             child.supervised_by(supervision)
             failed = waiting.ahead.go(child, last.plan, last.sent)
         except BaseException as error:

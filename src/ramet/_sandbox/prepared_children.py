@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from .._core import Held, Plan
+from .._kernel import procfs
 from .._kernel.descriptors import Descriptors
 from .._process.launching import Ahead, launch_ahead
 from .._process.tree.pid_namespace import PidNamespace
@@ -29,15 +30,21 @@ _LOOK_SECONDS = 0.01  # until the next look at an init that ends
 
 
 class PreparedChild(NamedTuple):
-    """One that waits. supervision: of what it and its program use. view: what it was made to see."""
+    """One that waits.
+
+    supervision: of what it and its program use. view: what it was made to see. orphans: a descriptor by
+    which it is known whether its program has left any, none where that cannot be known.
+    """
 
     ahead: Ahead
     supervision: Supervision
     view: View
+    orphans: Descriptors
 
     def end(self) -> None:
         """No program will come."""
         self.ahead.end()
+        self.orphans.close()
         self.supervision.give_up()
 
 
@@ -59,11 +66,19 @@ class PreparedChildren:
         self._empty: list[PidNamespace] = []  # of programs that have ended
         self._close = weakref.finalize(self, _end_all, self._usable_by, self._ready, self._empty)
 
-    def make(self, steps: Steps, supervision: Supervision, view: View) -> PreparedChild | None:
-        """One that has carried out the steps; None when one of them failed. Raises OSError."""
+    def make(
+        self, steps: Steps, supervision: Supervision, view: View, *, has_siblings: bool
+    ) -> PreparedChild | None:
+        """One that has carried out the steps; None when one of them failed. Raises OSError.
+
+        has_siblings: its program may make children of this process, by CLONE_PARENT.
+        """
         plan = Plan([*steps.steps, ("AWAIT", self.place)])
         made = launch_ahead(plan, self.place, self.nothing)
-        return PreparedChild(made, supervision, view) if isinstance(made, Ahead) else None
+        if not isinstance(made, Ahead):
+            return None
+        orphans = Descriptors() if has_siblings else _children_of(made.pids[1])
+        return PreparedChild(made, supervision, view, orphans)
 
     def fill_up(self) -> None:
         """Have a thread make those that are lacking."""
@@ -74,9 +89,10 @@ class PreparedChildren:
             except RuntimeError:  # no thread can be started, as at the interpreter's exit
                 _end_empty(self._empty)
 
-    def ends_later(self, namespace: PidNamespace) -> bool:
+    def ends_later(self, orphans: Descriptors, namespace: PidNamespace) -> bool:
         """Whether it ends the namespace of a program that has ended; if so, fill_up() is to be called."""
-        if os.getpid() not in self._usable_by or not namespace.is_left_alone():
+        is_usable = os.getpid() in self._usable_by
+        if not (is_usable and any(map(namespace.is_left_alone, orphans))):
             return False
         self._empty.append(namespace)
         if os.getpid() not in self._usable_by:  # it was closed meanwhile
@@ -147,6 +163,15 @@ def _filling(handle: "weakref.ref[PreparedChildren]") -> Look:
         return _LOOK_SECONDS if left else None
 
     return look
+
+
+def _children_of(init: int) -> Descriptors:
+    """The file that tells of them, if this process's /proc has it. Source: proc_tid_children(5)."""
+    held = Descriptors()
+    if procfs.shows_own_pids():
+        with suppress(OSError):
+            held.open(os.open, f"/proc/{init}/task/{init}/children", os.O_RDONLY | os.O_CLOEXEC)
+    return held
 
 
 def _end_all(usable_by: set[int], ready: deque[PreparedChild], empty: list[PidNamespace]) -> None:

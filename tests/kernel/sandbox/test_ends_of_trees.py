@@ -234,7 +234,7 @@ def test_who_waits_beside_another_waits_for_the_tree(
     argv = ["sh", "-c", "sleep 1000 & sleep 1000 &"]
     child = ramet.Command(argv, sandbox=Sandbox(warm=warm)).spawn()
     assert child.own_namespace() is not None  # which is ended in Python from here on
-    monkeypatch.setattr(PidNamespace, "is_left_alone", lambda _: False)
+    monkeypatch.setattr(PidNamespace, "is_left_alone", lambda *_: False)
     monkeypatch.setattr(PidNamespace, "_reap", slowly)
     first, second = (threading.Thread(target=lambda: ended.append(child.wait())) for _ in range(2))
     first.start()

@@ -12,8 +12,9 @@ import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.tree.subreaper import Subreaper
 from ramet._process.unreaped import reap_ended
 from ramet._program import command as command_module
+from ramet._sandbox import prepared_children
 from ramet._sandbox.amounts.watch import watch
 from ramet._sandbox.kept import confinement_of
 from ramet._sandbox.of_program import OfProgram
@@ -391,6 +393,23 @@ def test_its_namespaces_are_left_to_the_thread() -> None:
 
 
 @pytest.mark.usefixtures("idle")
+@pytest.mark.parametrize("lacks", ["a filter", "/proc", "a descriptor"])
+def test_where_it_is_not_known_who_is_left(lacks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are ended while it is waited for."""
+    if lacks == "/proc":
+        hidden = SimpleNamespace(shows_own_pids=lambda: False)
+        monkeypatch.setattr(prepared_children, "procfs", hidden)
+    sandbox = Sandbox(warm=1, syscalls=None if lacks == "a filter" else "default")
+    pool = pool_of(sandbox)
+    init = pool._ready[0].ahead.pids[1]
+    if lacks == "a descriptor":
+        pool._ready[0].orphans.close()
+    assert ramet.Command(["true"], sandbox=sandbox).spawn().wait().success
+    assert pool._empty == []
+    assert not os.path.exists(f"/proc/{init}")
+
+
+@pytest.mark.usefixtures("idle")
 def test_a_large_tmp_is_not_waited_for() -> None:
     """The thread that has other children to look at goes on while it is freed."""
     sandbox = Sandbox(warm=1, tmp="512M")
@@ -415,8 +434,8 @@ def test_they_are_ended_when_the_pool_is_closed_meanwhile(monkeypatch: pytest.Mo
     init = pool._ready[0].ahead.pids[1]
     asked = PidNamespace.is_left_alone
 
-    def closes(namespace: PidNamespace) -> bool:
-        is_alone = asked(namespace)
+    def closes(namespace: PidNamespace, children_of_init: int) -> bool:
+        is_alone = asked(namespace, children_of_init)
         pool.close()
         return is_alone
 
@@ -437,7 +456,8 @@ def test_closed_or_forgotten_they_are_ended(closes: bool) -> None:
     namespace = child.own_namespace()
     assert namespace is not None
     prepared.end()
-    child._supervision.ends_later = pool.ends_later  # type: ignore[union-attr,method-assign]
+    orphans = child._supervision.ends_later.args[0]  # type: ignore[union-attr]
+    child._supervision.ends_later = partial(pool.ends_later, orphans)  # type: ignore[union-attr,method-assign]
     child.wait()
     assert list(pool._empty) == [namespace]
     if closes:
@@ -487,13 +507,19 @@ print("made")
 
 
 @pytest.mark.parametrize(
-    "argv",
-    [["sh", "-c", LEAVES_OTHERS], [sys.executable, "-c", LEAVES_SIBLING]],
-    ids=["below it", "beside it"],
+    ("argv", "syscalls"),
+    [
+        (["sh", "-c", LEAVES_OTHERS], "default"),
+        ([sys.executable, "-c", LEAVES_SIBLING], "default"),
+        ([sys.executable, "-c", LEAVES_SIBLING], None),
+    ],
+    ids=["below it", "beside it, which is refused", "beside it"],
 )
-def test_what_it_has_started_is_dead_when_it_was_waited_for(argv: list[str]) -> None:
+def test_what_it_has_started_is_dead_when_it_was_waited_for(
+    argv: list[str], syscalls: str | None
+) -> None:
     """What would read from a pipe for ever reads its end, and no process is in its namespace."""
-    sandbox = Sandbox(warm=1, read=[sys.prefix, sys.base_prefix])
+    sandbox = Sandbox(warm=1, read=[sys.prefix, sys.base_prefix], syscalls=syscalls)
     for _ in range(20):
         pool = pool_of(sandbox)
         init = pool._ready[0].ahead.pids[1]

@@ -13,6 +13,7 @@ from ..._core import Held
 from ..._kernel import pidfd, procfs
 from ..._kernel.clone_bits import NEWPID
 from ..._kernel.names import WALL
+from ..._kernel.signal_handlers import is_from_handler
 from ..._kernel.timeouts import pauses, seconds_until
 from ..unreaped import unreaped
 
@@ -119,15 +120,20 @@ class PidNamespace:
                 self._reap_left()
             return True
 
-    def is_left_alone(self) -> bool:
+    def is_left_alone(self, children_of_init: int) -> bool:
         """Whether no process is left in it but the init, which then waits to be killed, by end().
 
-        For the namespace of a child that was launched ahead, when that was reaped. False as well where
-        that is not known. What the init takes with it takes longer than most programs: who has a use for
+        For the namespace of a child that was launched ahead, when that was reaped: what was below it is
+        below the init now. What the init takes with it takes longer than most programs: who has a use for
         the time calls end() later.
+        children_of_init: a descriptor of the file in /proc, by which it is known.
         """
         if not (self._is_killed or self._is_reaped):
-            self._is_empty = _core.is_left_alone(self.pid)
+            try:
+                self._is_empty = not os.pread(children_of_init, 1, 0)
+            except OSError as error:
+                if is_from_handler(error):
+                    raise
         return self._is_empty
 
     def await_empty(self) -> None:
