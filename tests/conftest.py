@@ -324,22 +324,16 @@ class SkipWatch:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --of-root, keep what a plain user has to skip; with --slower, give the tests more time."""
+    """With --slower, give the tests more time."""
     for item in items:
         mark = item.get_closest_marker("timeout")
         if mark is not None:
             seconds = mark.args[0] * config.getoption("--slower")
             item.add_marker(pytest.mark.timeout(seconds), append=False)
-    if not config.getoption("--of-root"):
-        return
-    of_root = [skip.tests for skip in _expected_skips() if "user" in skip.words]
-    kept = [item for item in items if any(tests.fullmatch(item.nodeid) for tests in of_root)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --check-skips, --of-root and --slower."""
+    """Add --check-skips and --slower."""
     parser.addoption(
         "--slower",
         type=int,
@@ -351,11 +345,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--check-skips",
         action="store_true",
         help=f"fail when a test is skipped that {EXPECTED_SKIPS.name} does not name",
-    )
-    parser.addoption(
-        "--of-root",
-        action="store_true",
-        help=f"run only the tests of which {EXPECTED_SKIPS.name} says that a plain user skips them",
     )
 
 
