@@ -80,6 +80,7 @@ static PyObject *ahead_go(AheadObject *self, PyObject *args)
         return core_raise_errno(error);
     core_handle_hold(handle, report.pid, report.pidfd);
     core_handle_hold_init(handle, report.init, report.init_pidfd);
+    handle->init_stays = true;
     return core_failure(&report);
 }
 

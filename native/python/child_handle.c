@@ -359,7 +359,7 @@ static PyObject *handle_exited(HandleObject *self, PyObject *unused)
 {
     (void)unused;
     int known = wait_for_code(self);
-    if (known > 0 && self->init != 0)
+    if (known > 0 && self->init != 0 && !self->init_stays)
         known = core_handle_end_namespace(self);
     if (known == 0)
         Py_RETURN_NONE;
@@ -714,7 +714,8 @@ static PyMemberDef handle_members[] = {
     {"_entered", T_BOOL, offsetof(HandleObject, entered), READONLY, "Whether a with statement has it."},
     {"has_namespace", T_BOOL, offsetof(HandleObject, has_namespace), READONLY,
      "Whether it has a pid namespace that was made for it. The library's own."},
-    {"_init", T_INT, offsetof(HandleObject, init), READONLY, "The pid of the init of that; 0 once it was reaped or taken."},
+    {"_init", T_INT, offsetof(HandleObject, init), READONLY, "The pid of the init of that; 0 once it was reaped or given."},
+    {"_init_stays", T_BOOL, offsetof(HandleObject, init_stays), 0, "Whether it waits to be ended after the child's end; not by a wait."},
     {"_flags", T_OBJECT, offsetof(HandleObject, flags), 0, "The flags, as they were asked for."},
     {"_what", T_OBJECT, offsetof(HandleObject, what), 0, "What it runs, for people."},
     {"_outcome", T_OBJECT, offsetof(HandleObject, outcome), 0, "Where that of a function is found, until it is taken."},
@@ -756,7 +757,7 @@ static PyMethodDef handle_methods[] = {
      "Reaps a child of which a code says all, if it has ended. Returns whether it has with a code, which is its status then."},
     {"_exited", (PyCFunction)handle_exited, METH_NOARGS,
      "_exited($self, /)\n--\n\n"
-     "Waits for a plain child, and ends its pid namespace. Its ExitStatus if it is known or the child ended with a code, else None."},
+     "Waits for a plain child, and ends its pid namespace unless its init stays. Its ExitStatus if it is known or the child ended with a code, else None."},
     {"_delivered", (PyCFunction)handle_delivered, METH_NOARGS,
      "_delivered($self, /)\n--\n\n"
      "Waits for a plain child. What its function returned if that is here, or came over by itself, else NotImplemented."},
@@ -784,9 +785,9 @@ static PyMethodDef handle_methods[] = {
      "_end_init($self, /)\n--\n\n"
      "Kills all in the pid namespace that was made for it, when it has been reaped. Whether they are dead, and the init is\n"
      "reaped; False also where it was taken."},
-    {"_take_init", (PyCFunction)core_handle_take_init, METH_NOARGS,
-     "_take_init($self, /)\n--\n\n"
-     "Pid and pidfd of the init of the pid namespace that was made for it, the caller's from now on; None for none."},
+    {"_give_init", (PyCFunction)core_handle_give_init, METH_O,
+     "_give_init($self, kind, /)\n--\n\n"
+     "If it has a pid namespace that was made for it, its _namespace is kind(pid, pidfd) of the init, which owns both from now on."},
     {NULL, NULL, 0, NULL},
 };
 

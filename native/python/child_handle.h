@@ -11,9 +11,10 @@ typedef struct {
     int thread;   /* the one in whose table of descriptors that is... */
     bool in_own_table; /* ...which is not the main thread's: unshare(FILES) */
     bool has_namespace; /* of pids, which was made for it */
-    int init;       /* of that, a child of this process, too; 0: it has been reaped or taken */
+    int init;       /* of that, a child of this process, too; 0: it has been reaped or given */
     int init_pidfd; /* -1: it has none, or no longer */
     int init_users; /* of that, without the interpreter lock */
+    bool init_stays; /* after the child's end, until another than this handle ends it */
     int users;    /* of the pidfd, without the interpreter lock */
     bool let_go;  /* the last user closes it */
     bool entered; /* by a with statement, which kills and reaps it */

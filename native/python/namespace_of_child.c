@@ -65,7 +65,7 @@ int core_handle_end_namespace(HandleObject *self)
     if (!kill_init(self))
         return 0;
     const int has_ended = await_init(self);
-    const bool is_to_reap = has_ended > 0 && self->init != 0; /* it may have been taken meanwhile, or reaped */
+    const bool is_to_reap = has_ended > 0 && self->init != 0; /* it may have been given away meanwhile, or reaped */
     if (is_to_reap)
         reap_init(self);
     close_init_if_over(self);
@@ -87,17 +87,32 @@ PyObject *core_handle_end_init(HandleObject *self, PyObject *unused)
     return has_ended < 0 ? NULL : PyBool_FromLong(has_ended);
 }
 
-PyObject *core_handle_take_init(HandleObject *self, PyObject *unused)
+/* In one step: no signal handler runs in between. -1 with an exception set. */
+static int give(HandleObject *self, PyObject *namespace)
 {
-    const int init = self->init;
-    int pidfd = self->init_pidfd;
-    (void)unused;
-    if (init == 0)
+    if (self->init == 0) /* another thread was quicker */
+        return 0;
+    const bool is_polled = self->init_users > 0; /* by one that knows the number, and closes it */
+    const int pidfd = is_polled ? (int)ramet_syscall3(__NR_fcntl, self->init_pidfd, F_DUPFD_CLOEXEC, 0) : self->init_pidfd;
+    PyObject *number = PyLong_FromLong(pidfd < 0 ? NO_DESCRIPTOR : pidfd);
+    const bool is_given = number != NULL && PyObject_SetAttrString(namespace, "_pidfd", number) == 0 &&
+                          PyObject_SetAttrString((PyObject *)self, "_namespace", namespace) == 0;
+    Py_XDECREF(number);
+    if (is_given) {
+        self->init = 0;
+        if (!is_polled)
+            self->init_pidfd = NO_DESCRIPTOR;
+    } else if (is_polled && pidfd >= 0)
+        close(pidfd);
+    return is_given ? 0 : -1;
+}
+
+PyObject *core_handle_give_init(HandleObject *self, PyObject *kind)
+{
+    if (self->init == 0)
         Py_RETURN_NONE;
-    self->init = 0;
-    if (self->init_users > 0) /* they poll the number that they know, and close it */
-        pidfd = (int)ramet_syscall3(__NR_fcntl, pidfd, F_DUPFD_CLOEXEC, 0);
-    else
-        self->init_pidfd = NO_DESCRIPTOR;
-    return Py_BuildValue("ii", init, pidfd < 0 ? NO_DESCRIPTOR : pidfd);
+    PyObject *namespace = PyObject_CallFunction(kind, "ii", self->init, NO_DESCRIPTOR);
+    const int given = namespace == NULL ? -1 : give(self, namespace);
+    Py_XDECREF(namespace);
+    return given < 0 ? NULL : Py_NewRef(Py_None);
 }

@@ -17,4 +17,4 @@ int core_handle_end_namespace(HandleObject *self);
 
 PyObject *core_handle_kill_init(HandleObject *self, PyObject *unused);
 PyObject *core_handle_end_init(HandleObject *self, PyObject *unused);
-PyObject *core_handle_take_init(HandleObject *self, PyObject *unused);
+PyObject *core_handle_give_init(HandleObject *self, PyObject *kind);

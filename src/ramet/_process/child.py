@@ -170,7 +170,8 @@ class Child(_core.Handle, Generic[T_co]):
                     self._leave_namespace()
                 raise
             if status is not None:
-                if self._task is not None or self._namespace is not None or unreaped:
+                has_namespace = self._init_stays or self._namespace is not None
+                if self._task is not None or has_namespace or unreaped:
                     self._put_in_order()
                 return status
         else:
@@ -186,6 +187,13 @@ class Child(_core.Handle, Generic[T_co]):
         """What is left to do after a wait by the core."""
         if self._task is not None:
             remove_sharer(self._task)
+        if self._init_stays:
+            supervision = self._supervised()
+            self._reap_others()
+            if supervision is not None:
+                supervision.gone()
+            self._init_stays = False
+            return
         if unreaped:
             reap_ended()
         if self._namespace is not None:  # another thread may be ending it
@@ -394,8 +402,8 @@ class Child(_core.Handle, Generic[T_co]):
 
     def own_namespace(self) -> PidNamespace | None:
         """The pid namespace that was made for it and ends with it; the library's own."""
-        if self._namespace is None and (init := self._take_init()) is not None:
-            self._namespace = PidNamespace(*init)
+        if self._namespace is None:
+            self._give_init(PidNamespace)
         return self._namespace
 
     def supervised_by(self, supervision: Supervised) -> None:
@@ -572,9 +580,10 @@ class Child(_core.Handle, Generic[T_co]):
                 self.kill()
             if (namespace := self.own_namespace()) is not None:
                 namespace.leave()
-            if self._supervision is not None:
+            supervision = self._supervised()
+            if supervision is not None:
                 self.kill()
-                self._supervision.give_up()
+                supervision.give_up()
         unreaped.append(
             Unreaped(
                 *(self._maker, self.pid, self._take_pidfd(), self._task, self._held),

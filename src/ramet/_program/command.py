@@ -186,13 +186,13 @@ class Command:
         if self._laid is not preparation.steps:
             self._lay()
         plan = self._plan
+        if confinement.prepared is not None and self._launch_prepared(child, confinement):
+            return
         if preparation.is_unwatched:
             child.supervised_if_asked(confinement.new_supervision)
             failed = launching.launch(preparation.wanted, plan, child)
             if failed is not None:
                 self._fail(child, failed)
-            return
-        if confinement.prepared is not None and self._launch_prepared(child, confinement):
             return
         labels = None
         own, supervision = confinement.new_parts()
@@ -227,7 +227,10 @@ class Command:
             supervision = waiting.supervision
             supervision.when_gone = prepared.fill_up
             supervision.ends_later = partial(prepared.ends_later, waiting.orphans)
-            child.supervised_by(supervision)
+            if self._preparation.is_unwatched:
+                child.supervised_if_asked(lambda: supervision)
+            else:
+                child.supervised_by(supervision)
             failed = waiting.ahead.go(child, last.plan, last.sent)
         except BaseException as error:
             waiting.end()
@@ -239,7 +242,8 @@ class Command:
         if failed is not None:
             supervision.give_up()
             self._fail(child, failed, last.labels)
-        supervision.begin(child)
+        if not self._preparation.is_unwatched:
+            supervision.begin(child)
         return True
 
     def _last_part(self, standard: tuple[int, ...], nothing: int) -> "LastPart | None":

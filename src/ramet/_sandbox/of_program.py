@@ -75,7 +75,7 @@ class OfProgram(Confinement):
     def is_unwatched(self) -> bool:
         """Whether a child has nothing of its own but a pid namespace: nothing is done until it ends."""
         has_own = self.layers is not None or self.names_calls or self.looks_beside_hidden
-        is_watched = self.amounts.are_wished or self.prepared is not None
+        is_watched = self.amounts.are_wished
         return self.plan.tree_ends_by == "pid namespace" and not (has_own or is_watched)
 
     def new_parts(self) -> tuple["InPlace", Supervision]:

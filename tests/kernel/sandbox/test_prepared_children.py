@@ -23,6 +23,7 @@ import ramet
 from ramet import Sandbox, _core
 from ramet._core import Plan, wait_readable
 from ramet._kernel import procfs
+from ramet._process import child as child_module
 from ramet._process.launching import launch_ahead
 from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.tree.subreaper import Subreaper
@@ -36,7 +37,7 @@ from ramet._sandbox.prepared_children import PreparedChildren, _filling
 
 from ...constants import SECONDS
 from ...looking import python_below_tmp
-from ...waiting import until
+from ...waiting import nothing_unreaped, until
 from ..process.test_raise_at_each_line import Heard, Raiser, end
 from .plain_user import inner_ids
 from .taken_away import needs_all
@@ -456,8 +457,8 @@ def test_closed_or_forgotten_they_are_ended(closes: bool) -> None:
     namespace = child.own_namespace()
     assert namespace is not None
     prepared.end()
-    orphans = child._supervision.ends_later.args[0]  # type: ignore[union-attr]
-    child._supervision.ends_later = partial(pool.ends_later, orphans)  # type: ignore[union-attr,method-assign]
+    supervision: Any = child._supervised()
+    supervision.ends_later = partial(pool.ends_later, *supervision.ends_later.args)
     child.wait()
     assert list(pool._empty) == [namespace]
     if closes:
@@ -752,6 +753,12 @@ def test_many_of_them_leave_nothing() -> None:
     assert len(os.listdir("/proc/self/fd")) == open_before
 
 
+def is_reaped(init: int) -> bool:
+    """Whether that is so when all are reaped that were left to be."""
+    until(nothing_unreaped)
+    return not os.path.exists(f"/proc/{init}")
+
+
 class RaiserInCommands(Raiser):
     """At lines of Command alone: a trace would raise where `with` gives a lock back, as no handler does."""
 
@@ -781,3 +788,67 @@ def test_whatever_is_raised_while_it_is_sent_on() -> None:
         break
     assert step > 20
     reap_ended()
+
+
+class RaiserInWaits(Raiser):
+    """At lines of Child and of the pool alone; a look by its thread is none of this thread's."""
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
+        """See Raiser."""
+        own = {child_module.__file__, prepared_children.__file__}
+        return super().__call__(frame, event, arg) if frame.f_code.co_filename in own else None
+
+
+@pytest.mark.usefixtures("idle")
+def test_whatever_is_raised_while_it_is_waited_for() -> None:
+    """It is heard, another wait tells how the program ended, and its namespace is ended."""
+    sandbox = Sandbox(warm=1)
+    command = ramet.Command(["true"], sandbox=sandbox)
+    traced = sys.gettrace()
+    for step in itertools.count(1):
+        pool = pool_of(sandbox)
+        child = command.spawn()
+        init = child._init
+        raiser = RaiserInWaits(step, "line")
+        sys.settrace(raiser)
+        try:
+            child.wait()
+        except Heard:
+            pass
+        finally:
+            sys.settrace(traced)
+        assert child.wait().success
+        end_empty(pool)
+        assert is_reaped(init), f"what was raised at {raiser.where} leaves the init"
+        if raiser.left > 0:
+            break
+    assert step > 20
+
+
+@pytest.mark.usefixtures("idle")
+def test_its_end_is_told_when_it_is_asked_for() -> None:
+    """After a wait by which nothing of it was asked, by two threads."""
+    sandbox = Sandbox(warm=1)
+    pool = pool_of(sandbox)
+    theirs, ours = os.pipe()
+    child = ramet.Command(["sh", "-c", "read x; exit 3"], sandbox=sandbox, stdin=theirs).spawn()
+    os.close(theirs)
+    with ThreadPoolExecutor(2) as threads:
+        ends = [threads.submit(child.wait) for _ in range(2)]
+        os.close(ours)
+        assert [end.result().code for end in ends] == [3, 3]
+    assert child.report.reason == "exited"
+    assert child.report.changes is None
+    end_empty(pool)
+
+
+def test_one_that_is_dropped_makes_room_for_another() -> None:
+    """Its program is killed, with its namespace, and another child is made."""
+    sandbox = Sandbox(warm=1)
+    pool = pool_of(sandbox)
+    child = ramet.Command(["sleep", "1000"], sandbox=sandbox).spawn()
+    init = child._init
+    with pytest.warns(ResourceWarning):
+        del child
+    until(lambda: len(pool._ready) == 1)
+    assert is_reaped(init)
