@@ -104,9 +104,9 @@ static void gets_who_is_left(struct ramet_plan *first)
     const int children = open(path, O_RDONLY | O_CLOEXEC);
     if (children < 0)
         SKIP("this kernel has no such file in /proc");
+    CHECK(pread(children, pids, sizeof pids, 0) == 0);
     CHECK(kill((pid_t)init, SIGSTOP) == 0); /* it kills nobody meanwhile */
     CHECK(ramet_ahead_go(child, &second, NULL, 0, &report) == 0);
-    CHECK(pread(children, pids, sizeof pids, 0) == 0);
     ramet_ahead_release(child);
     CHECK(code_of(report.pid) == FOUND && pread(children, pids, sizeof pids, 0) > 1);
     CHECK(kill((pid_t)init, SIGKILL) == 0 && code_of(init) == -SIGKILL);
