@@ -187,7 +187,7 @@ class Child(_core.Handle, Generic[T_co]):
         """What is left to do after a wait by the core."""
         if self._task is not None:
             remove_sharer(self._task)
-        if self._init_stays:
+        if self._init_stays and self._maker == os.getpid():
             supervision = self._supervised()
             self._reap_others()
             if supervision is not None:
@@ -667,6 +667,7 @@ class Child(_core.Handle, Generic[T_co]):
         self._reap_others()
         if supervision is not None:
             supervision.gone()
+            self._init_stays = False
         if kept is status and self._task is not None:
             self._warn_of_locks()
         return kept
