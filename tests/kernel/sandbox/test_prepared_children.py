@@ -583,6 +583,30 @@ def test_a_copy_of_the_process_takes_none() -> None:
     assert told("echo well", sandbox) == "well\n"
 
 
+@pytest.mark.usefixtures("idle")
+def test_a_copy_that_waits_for_a_program_ends_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is told how the program ended; the namespace is its maker's to end."""
+    sandbox = Sandbox(warm=1)
+    pool = pool_of(sandbox)
+    theirs, ours = os.pipe()
+    child = ramet.Command(["sh", "-c", "read x; exit 3"], sandbox=sandbox, stdin=theirs).spawn()
+    os.close(theirs)
+    init = child._init
+    pid = os.fork()
+    if pid == 0:
+        os.close(ours)
+        monkeypatch.setattr(PidNamespace, "kill", lambda _: os._exit(1))
+        child.wait()
+        os._exit(0)
+    os.close(ours)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert child.wait().code == 3
+    assert [namespace.pid for namespace in pool._empty] == [init]
+    end_empty(pool)
+
+
 @pytest.mark.parametrize(
     "end",
     ["sys.exit()", "os._exit(0)", "os.kill(os.getpid(), 9)", "os.execv('/bin/true', ['true'])"],
