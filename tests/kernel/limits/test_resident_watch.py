@@ -338,7 +338,8 @@ def test_a_child_in_the_same_memory() -> None:
             excess = _look_closely(watch)
         finally:
             os.close(end)
-        assert LITTLE <= excess <= BUDGET  # of what Python had, it may have given back a part of SLACK
+        # It may have given back meanwhile what it had before: a part of SLACK.
+        assert LITTLE <= excess <= BUDGET
     os.close(until_end)
 
 
