@@ -512,9 +512,10 @@ print("made")
     [
         (["sh", "-c", LEAVES_OTHERS], "default"),
         ([sys.executable, "-c", LEAVES_SIBLING], "default"),
+        ([sys.executable, "-c", LEAVES_SIBLING], "strict"),
         ([sys.executable, "-c", LEAVES_SIBLING], None),
     ],
-    ids=["below it", "beside it, which is refused", "beside it"],
+    ids=["below it", "beside it, which is refused", "by the strict list, too", "beside it"],
 )
 def test_what_it_has_started_is_dead_when_it_was_waited_for(
     argv: list[str], syscalls: str | None
