@@ -179,7 +179,7 @@ static void live_with_child(struct ramet_init_watch *watch, struct pollfd *watch
     }
 }
 
-/* For the parent to end it, who has waited for the child, and then for the others if there are any. */
+/* The others are killed now; the init itself is left for its parent to end, or ends in a second. */
 static void stay(struct pollfd *parent)
 {
     struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS};

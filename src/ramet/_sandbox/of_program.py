@@ -67,11 +67,6 @@ class OfProgram(Confinement):
         )
 
     @property
-    def _is_filtered(self) -> bool:
-        """Whether a filter of ours refuses CLONE_PARENT."""
-        return self.sandbox.syscalls in SYSCALLS and self.filter_program is not None
-
-    @property
     def is_unwatched(self) -> bool:
         """Whether a child has nothing of its own but a pid namespace: nothing is done until it ends."""
         has_own = self.layers is not None or self.names_calls or self.looks_beside_hidden
@@ -98,7 +93,9 @@ class OfProgram(Confinement):
         own, supervision = self.new_parts()
         try:
             steps = self._steps_ahead(own, self.prepared.place)
-            child = self.prepared.make(steps, supervision, view, has_siblings=not self._is_filtered)
+            # Our filters refuse CLONE_PARENT; with one of the caller's own, none is prepared.
+            has_siblings = self.filter_program is None
+            child = self.prepared.make(steps, supervision, view, has_siblings=has_siblings)
         except BaseException:
             supervision.give_up()
             raise
