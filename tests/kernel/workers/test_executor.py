@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ramet import ChildDied, DeadlineExceeded, Executor, ResultError
+from ramet import ChildDied, DeadlineExceeded, Executor, ResultError, Template
 
 from ...constants import PATIENT_SECONDS, SECONDS
 from ...waiting import until
@@ -37,6 +37,40 @@ def test_a_death_costs_its_own_future_alone(number: int) -> None:
         assert error.status.signal == number
         assert "raise_signal" in error.call
         assert [future.result() for future in others] == [*range(4), *range(4)]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_the_spare_of_a_call_that_waits_is_not_warmed_up(tmp_path: Path, most: int) -> None:
+    """That would take the time that its call waits for; what a later call finds has been."""
+    gates = [tmp_path / str(number) for number in range(most)]
+    for gate in gates:
+        os.mkfifo(gate)
+    with (
+        Template([__name__], warm=_note_warm_up, spares=0) as template,
+        Executor(most, template=template, spares=most) as executor,
+    ):
+        link = executor._pool._template._link
+        assert executor.submit(_was_warmed_up).result()
+        until(lambda: link.spares == most)
+        for gate in gates:
+            executor.submit(gate.read_bytes)
+        waiting = [executor.submit(_was_warmed_up) for _ in range(9)]
+        for gate in gates:
+            gate.write_bytes(b"")
+        assert sum(future.result() for future in waiting) < most, "made before a call waited"
+        until(lambda: link.spares == most)
+        assert executor.submit(_was_warmed_up).result()
+
+
+_warmed_up: list[bool] = []
+
+
+def _note_warm_up() -> None:
+    _warmed_up.append(True)
+
+
+def _was_warmed_up() -> bool:
+    return bool(_warmed_up)
 
 
 def test_a_call_ends_at_its_deadline() -> None:

@@ -27,7 +27,7 @@ from ..._process.result_channel import NOTHING, RAISED
 from ...errors import died
 from ..in_call import reading_call
 from ..template.abandoned_start import AbandonableStart
-from ..template.template import Template
+from ..template.template import TreeTemplate
 from .deadlines import Deadlines
 from .learning import Learning
 from .worker import Call, Rules, Worker, expire
@@ -70,7 +70,7 @@ class Pool:
 
     def __init__(
         self,
-        template: Template,
+        template: TreeTemplate,
         rules: Rules,
         progress: Callable[[Counts], object] | None,
         learning: Learning | None = None,
@@ -129,6 +129,7 @@ class Pool:
             call.future.kill_by(lambda _: self._cancelled(call))
             self._submitted += 1
             self._pending.append(call)
+            self._template.calls_that_wait = len(self._pending)
             is_next = len(self._pending) == 1 and self._active < self._rules.most
         if is_next and (self._idle or self._template.has_spare()):
             self._begin_next()
@@ -240,6 +241,7 @@ class Pool:
                     return False
                 call = self._pending[0]
                 del self._pending[0]
+                self._template.calls_that_wait = len(self._pending)
                 self._active += 1
                 self._attempts += 1
                 call.attempt = attempt = self._attempts

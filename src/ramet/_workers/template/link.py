@@ -153,11 +153,15 @@ class Link(PlainLink):
         """A clone that removes a directory when this process has ended. Raises OSError and EndedError."""
         return self._answered(GUARD, (os.fsencode(directory),))
 
-    def ask_for_spare(self, layer: "Layer | None" = None) -> None:
-        """Let the template make one more, which is not waited for. Raises EndedError."""
+    def ask_for_spare(self, layer: "Layer | None" = None, *, warms_up: bool = True) -> None:
+        """Let the template make one more, which is not waited for. Raises EndedError.
+
+        warms_up: whether it is to make itself ready for its call, for which it needs as much time again.
+        """
+        making = self.of_spares if warms_up else _as_at_a_call(self.of_spares)
         with Held(self._lock) as take:
             take()
-            self._ask(MAKE, _packed(self.of_spares, layer), None, layer=layer)
+            self._ask(MAKE, _packed(making, layer), None, layer=layer)
 
     def measure_spare(self, layer: "Layer | None" = None) -> int:
         """Make a spare, and return how many bytes it has of its own when it is warm."""
@@ -395,6 +399,10 @@ class Link(PlainLink):
 
 class _Abandoned:
     """In the place of the token of a request that nobody waits for any more."""
+
+
+def _as_at_a_call(of_spares: Making) -> Making:
+    return of_spares._replace(spare=False, in_python=False)
 
 
 def _packed(making: Making, layer: "Layer | None" = None) -> tuple[bytes, ...]:

@@ -520,7 +520,12 @@ class Template:
     def _ask_for_spares(self, count: int) -> None:
         sandbox = self._start.sandbox
         for _ in range(count):
-            self._link.ask_for_spare(None if sandbox is None else sandbox.new_layer())
+            layer = None if sandbox is None else sandbox.new_layer()
+            self._link.ask_for_spare(layer, warms_up=self._has_time_for_spares())
+
+    def _has_time_for_spares(self) -> bool:
+        """Whether the next one may be made ready for its call before that comes."""
+        return True
 
     def _new_layer(self) -> "Layer | None":
         """What takes the writes of one call, if something is to."""
@@ -682,6 +687,10 @@ class TreeTemplate(Template):
     """
 
     _ends_trees = True
+    calls_that_wait = 0  # at the executor, for any process
+
+    def _has_time_for_spares(self) -> bool:
+        return self.calls_that_wait <= self._link.spares
 
     def _call_ended(self, child: CalledChild[Any]) -> None:  # noqa: ARG002
         self._refill()
