@@ -55,6 +55,12 @@ def named_stat(task: int | str) -> tuple[str, list[str]]:
     return before.partition("(")[2], after.split()
 
 
+def number_of_mount(descriptor: int) -> int:
+    """That of the mount on which an open file is. Source: proc_pid_fdinfo(5), mnt_id."""
+    told = text_of(f"/proc/thread-self/fdinfo/{descriptor}")
+    return int(told.partition("mnt_id:")[2].split()[0])
+
+
 def text_of(path: str) -> str:
     """A file of /proc, which comes in one piece or a few."""
     return bytes_of(path).decode(errors="replace")

@@ -210,7 +210,10 @@ def _held(within: Iterable[Shown], directories: Mapping[str, Shown]) -> Iterator
     A child could move such a directory away, with what is hidden in it, and make another in its place.
     What is mounted it cannot move.
     """
+    written = [path for path, one in directories.items() if one.is_written]
     for one in within:
+        if not any(is_below(one.path, path) for path in written):
+            continue
         for path in _parents(one.path):
             above = nearest(path, directories)
             if above is not None and above.is_written and above.path != path:

@@ -239,7 +239,7 @@ _ROWS = (
         replaces="prctl's PR_SET_NO_NEW_PRIVS"),
     Option("bounding_caps", checks.capabilities, WHO,
         "The whole of the bounding set, beyond which no exec gives a capability.", "capabilities(7)",
-        (makers.bounding_set,), needs="CAP_SETPCAP", why={"prctl(PR_CAPBSET_DROP EPERM": _SETPCAP},
+        (makers.bounding_set,), needs="CAP_SETPCAP", why={"prctl(PR_CAPBSET_DROP) EPERM": _SETPCAP},
         shell=(Shell("--bounding-caps", "CAPS", "NAME,... or none"),)),
     Option("permitted_caps", checks.capabilities, WHO,
         "The whole of the permitted set: a function's, and a program's only until its exec, which works "

@@ -6,9 +6,8 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from .._kernel import procfs
 from .._kernel.clone_bits import FILES, SIGHAND
-from .._kernel.names import AT_FDCWD, CAPABILITIES, PR_CAPBSET_DROP, PR_SET_KEEPCAPS, SCHEDULERS
+from .._kernel.names import AT_FDCWD, PR_SET_KEEPCAPS, SCHEDULERS
 from ..flags import signal_name
 from . import order
 from .descriptor_moves import LAST_DESCRIPTOR, Moves
@@ -21,7 +20,6 @@ _FURTHER = 8  # descriptors that a child has open for a moment
 _ALL_BITS = (1 << 64) - 1  # of a set of capabilities: it is left as it is; native/child/plan.h
 _SCHED_ATTR = struct.Struct("=IIQiI3Q")
 _RLIMIT = struct.Struct("=2Q")
-_LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"
 _CAPABILITY_SETS = frozenset({"permitted_caps", "inheritable_caps", "ambient_caps"})
 
 # The signals that Python ignores for itself and that programs expect to find at their default.
@@ -208,25 +206,7 @@ def chdir(s: Setup, steps: Steps, _: object) -> None:
 
 @_step(order.IDENTITY)
 def bounding_set(_: Setup, steps: Steps, kept: int) -> None:
-    last = _last_capability()
-    names = {number: name for name, number in CAPABILITIES.items()}
-    for number in range(last + 1):
-        if not kept >> number & 1:
-            name = names.get(number, number)
-            steps.add(f"prctl(PR_CAPBSET_DROP, CAP_{name})", "PRCTL", PR_CAPBSET_DROP, number)
-
-
-def _last_capability() -> int:
-    """The last that the kernel has; where a container covers /proc/sys, the last that the caller has."""
-    try:
-        with open(_LAST_CAPABILITY, "rb") as file:
-            return int(file.read())
-    except OSError:
-        pass
-    try:
-        return int(procfs.status("thread-self")["CapBnd"], 16).bit_length() - 1
-    except OSError:
-        return max(CAPABILITIES.values())
+    steps.add("prctl(PR_CAPBSET_DROP)", "BOUNDING_SET", kept)
 
 
 @_step(order.IDENTITY, 2)

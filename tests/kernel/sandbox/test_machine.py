@@ -11,10 +11,14 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet import SpawnError
 from ramet._kernel.names import PR_SET_DUMPABLE
+from ramet._sandbox.files import ground
 from ramet._sandbox.planning import questions
 from ramet._sandbox.planning.machine import Machine, forget, this_machine
+from ramet._sandbox.planning.questions import Answer
 from ramet._sandbox.planning.waiting_child import kept_namespaces
+from ramet.errors import spawn_error
 
 from ...constants import NOBODY, PATIENT_SECONDS
 from ...seccomp import forbid, hide, refuse_filters
@@ -265,6 +269,49 @@ def test_id_mapped_mounts_depend_on_the_file_system(root: None, tmp_path: Path) 
     assert machine.idmap("/nonexistent").errno == errno.ENOENT
     assert machine.idmap(str(file)).errno in (0, errno.EINVAL)
     assert (file.stat().st_uid, file.stat().st_ino) == (before.st_uid, before.st_ino)
+
+
+def test_each_mount_is_asked_once_for_ids_that_are_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has none is asked again, and all are where a mount has failed."""
+    machine = Machine()
+    asked: list[object] = []
+
+    def of_child(*arguments: Any, **named: Any) -> Answer:
+        asked.append(arguments)
+        return real(*arguments, **named)
+
+    real = questions.of_child
+    monkeypatch.setattr(questions, "of_child", of_child)
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("/proc")
+    is_kept = machine.idmap(str(tmp_path)).granted  # not so on tmpfs before Linux 6.3
+    assert machine.idmap(str(tmp_path / "file")).granted is is_kept
+    assert len(asked) == (1 if is_kept else 2)
+    asked.clear()
+    assert not machine.idmap(str(tmp_path / "link")).granted
+    assert not machine.idmap("/proc").granted
+    assert len(asked) == 2
+    asked.clear()
+    machine.forget_mounts()
+    assert machine.idmap(str(tmp_path)).granted is is_kept
+    assert len(asked) == 1
+
+
+def test_a_mount_that_fails_has_them_asked_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another mount may have the number of one that was there."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise spawn_error("mount_setattr", errno.EINVAL, str(tmp_path), "")
+
+    this_machine().idmap(str(tmp_path))
+    monkeypatch.setattr(ground, "kept_namespaces", failing)
+    with pytest.raises(SpawnError, match="mount_setattr"):
+        ramet.run(["true"], sandbox=ramet.Sandbox(hostname="fails"))
+    assert not this_machine()._with_idmaps
 
 
 @pytest.mark.parametrize(

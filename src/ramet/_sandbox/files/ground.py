@@ -18,6 +18,7 @@ from typing import Any
 from ..._core import Held, same_files
 from ..._kernel.clone_bits import NEWNS, NEWUSER
 from ..._kernel.descriptors import Descriptors
+from ...errors import SpawnError
 from ..description import Sandbox
 from ..identity.identity import Identity
 from ..identity.shared_counts import most_of_a_sandbox
@@ -174,12 +175,17 @@ class Ground:
 
         owner = self._identity.outer_uid if user_last and self.is_its_own else None
         is_shared = owner is None and (user_last or bool(flags & NEWUSER))
-        kept_namespaces(
-            *(flags, list(kinds), write_maps, add_steps, keep),
-            user_last=user_last,
-            owner=owner,
-            most=most_of_a_sandbox() if is_shared and self._plan.machine.lowers_counts else None,
-        )
+        machine = self._plan.machine
+        try:
+            kept_namespaces(
+                *(flags, list(kinds), write_maps, add_steps, keep),
+                user_last=user_last,
+                owner=owner,
+                most=most_of_a_sandbox() if is_shared and machine.lowers_counts else None,
+            )
+        except SpawnError:
+            machine.forget_mounts()
+            raise
 
     @property
     def is_its_own(self) -> bool:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..._kernel.procfs import number_of_mount
+
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
@@ -33,7 +35,5 @@ def _as_path(written: bytes) -> str:
 
 def file_system_of(directory: int) -> str:
     """The type of the file system of an open directory; empty where the mount cannot be seen."""
-    with open(f"/proc/self/fdinfo/{directory}") as file:
-        lines = dict(line.split(":", 1) for line in file if ":" in line)
-    number = int(lines["mnt_id"])
+    number = number_of_mount(directory)
     return next((mount.file_system for mount in mounts() if mount.number == number), "")

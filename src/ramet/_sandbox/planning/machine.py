@@ -152,11 +152,29 @@ class Machine:
         """A directory with a layer for what is written, in a user namespace where there is one."""
         return self._in_namespaces([*_tmpfs_to_work_in(), *_overlay_of_directories()], "mnt")
 
+    @functools.cached_property
+    def _with_idmaps(self) -> set[tuple[int, int]]:
+        """Mounts whose files can be: the device of the file system, and the mount's number."""
+        return set()
+
     def idmap(self, path: str) -> Answer:
-        """Whether the files below a path can be shown as another user's: it depends on the file system.
+        """Whether the files below a path can be shown as another user's: it depends on its mount.
 
         Source: mount_setattr(2) MOUNT_ATTR_IDMAP.
         """
+        mount = _mount_of(path)
+        if mount in self._with_idmaps:
+            return questions.GRANTED
+        answer = self._asked_for_idmap(path)
+        if answer.granted and mount is not None:
+            self._with_idmaps.add(mount)
+        return answer
+
+    def forget_mounts(self) -> None:
+        """Another may have the number of one that was there: to be called where a mount has failed."""
+        self._with_idmaps.clear()
+
+    def _asked_for_idmap(self, path: str) -> Answer:
         try:
             namespace = questions.new_user_namespace()
         except CloneError as error:
@@ -407,6 +425,20 @@ def _overlay_of_directories() -> list[Step]:
         *(call("mkdirat", AT_FDCWD, name, 0o700) for name in (b"lower", b"upper", b"work")),
         call("mount", b"overlay", b"lower", b"overlay", 0, layers),
     ]
+
+
+def _mount_of(path: str) -> tuple[int, int] | None:
+    """Which one it is on, as long as that is there; None where it cannot be told."""
+    try:
+        opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.fstat(opened).st_dev, procfs.number_of_mount(opened)
+    except OSError:
+        return None
+    finally:
+        os.close(opened)
 
 
 def _id_mapped(path: bytes) -> list[Step]:
