@@ -457,8 +457,10 @@ def test_what_the_kernel_refuses_fails_the_test(suite: Suite, nothing_left: obje
     """No clone, no test: an error of its setup says why."""
     suite.write(
         """
-        import errno, os, pytest
+        import ctypes, errno, os, pytest
         import ramet._testing.running_test
+
+        ctypes.CFUNCTYPE(None)(print)  # at the first of them libffi opens its own file, as on Debian 14
 
         def refuse(*args, **options):
             raise ramet.CloneError(errno.EAGAIN, "too many processes")
