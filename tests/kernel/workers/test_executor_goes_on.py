@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -520,6 +520,87 @@ def _fifo(path: Path) -> Path:
     os.mkfifo(path)
     path.chmod(0o666)
     return path
+
+
+def test_a_template_that_is_slow_holds_up_its_own_calls_alone(tmp_path: Path) -> None:
+    """While a clone is made, others have their outcomes and deadlines, and who submits does not wait."""
+    with Executor(4, timeout=3.0, spares=0) as executor:
+        running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
+        hanging = executor.submit(time.sleep, 1000)
+        cancelled = executor.submit(time.sleep, 1000)
+        until(lambda: len(set(executor._pool._workers.values())) == 3)
+        template = executor._pool._template
+        os.kill(template.pid, signal.SIGSTOP)
+        try:
+            waiting = [executor.submit(abs, -1), executor.submit(abs, -2)]
+            (tmp_path / "end").write_text("of the call")
+            assert running.result(PATIENT_SECONDS) == "of the call"
+            assert cancelled.cancel()
+            assert isinstance(hanging.exception(PATIENT_SECONDS), ramet.DeadlineExceeded)
+            until(lambda: not executor._pool._workers)
+            assert not any(one.done() for one in waiting)
+        finally:
+            os.kill(template.pid, signal.SIGCONT)
+        assert [one.result(PATIENT_SECONDS) for one in waiting] == [1, 2]
+
+
+@pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")
+def test_a_template_that_is_not_trusted_and_silent_is_killed(tmp_path: Path) -> None:
+    """A call that waits for its clone does not wait without end; others go on."""
+    with Executor(2, spares=0) as executor:
+        running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
+        until(lambda: len(set(executor._pool._workers.values())) == 1)
+        template = executor._pool._template
+        template._link.patience = 0.2  # as where it is not trusted
+        os.kill(template.pid, signal.SIGSTOP)
+        error = executor.submit(abs, -1).exception(PATIENT_SECONDS)
+        assert isinstance(error, ramet.TemplateError)
+        assert "has not answered in" in str(error)
+        assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
+        (tmp_path / "end").write_text("of the call")
+        assert running.result(PATIENT_SECONDS) == "of the call"
+
+
+def test_calls_that_wait_for_each_other_run_at_once(tmp_path: Path) -> None:
+    """Whichever threads submit them, and whatever clones are being made then."""
+    fifo = str(_fifo(tmp_path / "fifo"))
+    read, write = (f"open({fifo!r}, {mode!r}).close()" for mode in "rw")
+    starts = threading.Barrier(2)
+    with Executor(2, spares=1) as executor:
+
+        def submit(code: str) -> None:
+            for _ in range(100):
+                starts.wait(PATIENT_SECONDS)
+                executor.submit(exec, code).result(PATIENT_SECONDS)
+
+        with ThreadPoolExecutor(2) as threads:
+            for done in [threads.submit(submit, code) for code in (read, write)]:
+                done.result()
+
+
+def test_a_clone_is_asked_of_the_process_that_is_there_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was awaited of another, which has ended since, never comes."""
+    never, _writer = (os.fdopen(end) for end in os.pipe())
+    with never, _writer, Executor(2, spares=0) as executor:
+        running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
+        until(lambda: len(set(executor._pool._workers.values())) == 1)
+        with monkeypatch.context() as patch:
+            asked: list[int] = []
+
+            def await_clone(count: int) -> tuple[int, float]:
+                asked.append(count)
+                return never.fileno(), math.inf
+
+            patch.setattr(executor._pool._template, "await_clone", await_clone)
+            waiting = executor.submit(abs, -1)
+            until(lambda: asked == [1])
+        assert executor._pool._learning is not None
+        executor._pool._learning.when_started()
+        assert waiting.result(PATIENT_SECONDS) == 1
+        (tmp_path / "end").write_text("")
+        running.result(PATIENT_SECONDS)
 
 
 @pytest.fixture

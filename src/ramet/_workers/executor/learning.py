@@ -41,6 +41,8 @@ class Learning:
         self._thread: threading.Thread | None = None
         self._start = AbandonableStart()
         self._is_over = False
+        self.when_started: Callable[[], object] = _do_nothing
+        """Called when calls are clones of another process by now, or are not."""
 
     def learn(self, fn: Callable[..., Any], *, is_called_again: bool) -> None:
         """A call of that function is over. is_called_again: others wait."""
@@ -74,6 +76,7 @@ class Learning:
         self._start.abandon()
         if self._is_loading:
             self._thread.join()  # type: ignore[union-attr]
+        self.when_started = _do_nothing  # which may refer to who has this
 
     @property
     def _is_loading(self) -> bool:
@@ -98,12 +101,18 @@ class Learning:
             self._start.run(lambda: self._template.load_more(modules))
         except (TemplateError, OSError, ValueError) as error:
             return error
+        finally:
+            self.when_started()
         return None
 
     def _refuse(self, modules: list[str], error: Exception) -> None:
         self._refused.update(map(package_of, modules))
         names = ", ".join(modules)
         _log.warning("each call imports %s anew: no template could load it: %s", names, error)
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _by_package(modules: list[str]) -> list[list[str]]:

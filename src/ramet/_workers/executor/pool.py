@@ -8,6 +8,7 @@ start again, a thread beside it begins that.
 import errno
 import itertools
 import logging
+import math
 import os
 import select
 import signal
@@ -88,6 +89,7 @@ class Pool:
         self._workers: dict[int, Worker] = {}  # by the descriptor that is waited for
         self._orders: deque[Callable[[], object]] = deque()
         self._ending: list[Worker] = []  # by themselves
+        self._must_answer_by = math.inf  # the template that is asked for a clone
         self._active = 0  # calls that have left the pending ones, and are not done
         self._attempts = 0  # to begin a call, also one that was put back
         self._signal: tuple[int, int] = 0, 0  # the last for all calls, of those until that attempt
@@ -105,6 +107,8 @@ class Pool:
         self._events = select.epoll()
         self._wakes: int | None = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._events.register(self._wakes, select.EPOLLIN)
+        if learning is not None:
+            learning.when_started = self._wake  # a clone that is awaited comes of the new process
         _pools.add(self)
 
     # ---- from any thread
@@ -133,7 +137,7 @@ class Pool:
             is_next = len(self._pending) == 1 and self._active < self._rules.most
         if is_next and (self._idle or self._template.has_spare()):
             self._begin_next()
-        else:
+        if self._pending:  # also by others meanwhile, for whom that thread has asked for a clone
             self._wake()
         self._tell()
 
@@ -239,9 +243,9 @@ class Pool:
                 take()
                 if not self._pending or self._active >= self._rules.most:
                     return False
+                self._template.calls_that_wait = len(self._pending) - 1
                 call = self._pending[0]
                 del self._pending[0]
-                self._template.calls_that_wait = len(self._pending)
                 self._active += 1
                 self._attempts += 1
                 call.attempt = attempt = self._attempts
@@ -436,8 +440,36 @@ class Pool:
         """
         while self._pending and self._active < self._rules.most and self._beside is None:
             is_quick = self._template.is_there() or self._beside_lacked_room
+            if is_quick and self._awaits_clone():
+                return
             if not ((is_quick or not self._begins_beside()) and self._begin_next()):
                 return
+
+    def _awaits_clone(self) -> bool:
+        """Whether one is being made for the next call; then this thread is told of it as of all else.
+
+        Where no call runs there is nothing else, and begin() is quicker.
+        """
+        awaited = None
+        if self._workers and not self._idle:
+            awaited = self._template.await_clone(
+                min(len(self._pending), self._rules.most - self._active)
+            )
+        if awaited is None:
+            self._must_answer_by = math.inf
+            return False
+        descriptor, seconds = awaited
+        now = time.monotonic()
+        self._must_answer_by = min(self._must_answer_by, now + seconds)
+        if self._must_answer_by <= now:  # begin() waits a last time
+            self._must_answer_by = math.inf
+            return False
+        once = select.EPOLLIN | select.EPOLLONESHOT
+        try:
+            self._events.modify(descriptor, once)
+        except FileNotFoundError:
+            self._events.register(descriptor, once)
+        return True
 
     def _begins_beside(self) -> bool:
         """Whether there is room for another thread, which does so, or has done so by now."""
@@ -509,6 +541,7 @@ class Pool:
             first = self._deadlines.first
         nexts = [one.must_end_by for one in self._ending]
         nexts += [] if first is None else [first]
+        nexts += [] if self._must_answer_by == math.inf else [self._must_answer_by]
         now = time.monotonic()
         return max(0.0, min(*nexts, _LONGEST_SECONDS + now) - now) if nexts else None
 

@@ -81,7 +81,7 @@ class Link(PlainLink):
         self._last_told = process.pid
         # One with other rights might name another process, for its caller to kill or to trust.
         self._is_doubted = trusted is False or not credentials.are_ours(process.pid, process.pidfd)
-        self._patience = _ANSWER_SECONDS if self._is_doubted else None
+        self.patience = _ANSWER_SECONDS if self._is_doubted else None  # in seconds
         self.maker = os.getpid()
         self._control = control
         self._lock = threading.RLock()
@@ -163,6 +163,28 @@ class Link(PlainLink):
             take()
             self._ask(MAKE, _packed(making, layer), None, layer=layer)
 
+    def has_answer(self) -> bool:
+        """Whether a spare waits, or an answer of the process, which may be one; False once it is closed."""
+        try:
+            return bool(self._spares) or wait_readable(self._control.fileno(), 0.0)
+        except ValueError:
+            return False
+
+    def awaits_spares(self) -> bool:
+        """Whether spares were asked for that are not there; or another thread asks, or reads answers."""
+        with Held(self._lock) as take:
+            if not take(blocking=False):
+                return True
+            self._correct()
+            return self._spares_asked() > 0
+
+    def fileno(self) -> int:
+        """The descriptor that can be read when there is an answer. Raises EndedError once it is closed."""
+        try:
+            return self._control.fileno()
+        except ValueError:
+            raise EndedError from None
+
     def measure_spare(self, layer: "Layer | None" = None) -> int:
         """Make a spare, and return how many bytes it has of its own when it is warm."""
         spare = self.clone(self.of_spares._replace(measured=True), layer)
@@ -179,7 +201,7 @@ class Link(PlainLink):
         if self._is_doubted:
             spare.channel.distrust()
         try:
-            return receive(spare.channel, self._patience, spare.pidfd)
+            return receive(spare.channel, self.patience, spare.pidfd)
         except (ValueError, OSError) as error:
             if is_from_handler(error):
                 raise
@@ -224,7 +246,7 @@ class Link(PlainLink):
             self._by_name.end_found()
         self._asked.append((self._control.sent - self._sent_before, token, layer))
         try:
-            send(self._control, kind, parts, descriptors, timeout=self._patience)
+            send(self._control, kind, parts, descriptors, timeout=self.patience)
         except (BrokenPipeError, ConnectionResetError):
             self._asked.pop()
             raise EndedError from None
@@ -238,7 +260,7 @@ class Link(PlainLink):
     ) -> None:
         """Raises BrokenPipeError or ConnectionResetError where it has ended."""
         try:
-            send(clone.channel, kind, call, descriptors, sealed=False, timeout=self._patience)
+            send(clone.channel, kind, call, descriptors, sealed=False, timeout=self.patience)
         except TimeoutError as error:
             if is_from_handler(error):
                 raise
@@ -249,7 +271,7 @@ class Link(PlainLink):
         """One that is not trusted may have filled its socket, and read nothing."""
         self.process.kill()
         return TemplateError(
-            f"{reader} has not read in {self._patience:.0f} seconds; the template was killed"
+            f"{reader} has not read in {self.patience:.0f} seconds; the template was killed"
         )
 
     def _correct(self) -> None:
@@ -269,7 +291,7 @@ class Link(PlainLink):
         pidfd = self.process.pidfd
         try:
             received = self._control.receive_clone(
-                clone, self._patience, -1 if pidfd is None else pidfd
+                clone, self.patience, -1 if pidfd is None else pidfd
             )
         except ValueError as error:
             if is_from_handler(error):
@@ -281,7 +303,7 @@ class Link(PlainLink):
         if received is False:
             self.process.kill()
             raise TemplateError(
-                f"the template has not answered in {self._patience:.0f} seconds; it was killed"
+                f"the template has not answered in {self.patience:.0f} seconds; it was killed"
             )
         self._answered_by(clone if received is True else self._refusal(received))
 

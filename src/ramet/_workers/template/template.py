@@ -1,6 +1,7 @@
 """A process that has loaded what calls need, and is cloned for each of them."""
 
 import errno
+import math
 import os
 import sys
 import threading
@@ -320,12 +321,12 @@ class Template:
         request.write_only_below(*self._start.sandbox.checked_write(write))
 
     def has_spare(self) -> bool:
-        """Whether a child waits for a call, or is being made, by a process that runs; the library's own.
+        """Whether a child waits for a call, of a process that runs; the library's own.
 
         False where a call might wait for another process to load: the files of this one are watched, or its
         sandbox is to be made anew.
         """
-        return bool(self._link.spares) and self._files is None and self.is_there()
+        return self._files is None and self._link.has_answer() and self.is_there()
 
     def is_there(self) -> bool:
         """Whether a call is served by the process that runs, so far as is known; the library's own."""
@@ -688,6 +689,23 @@ class TreeTemplate(Template):
 
     _ends_trees = True
     calls_that_wait = 0  # at the executor, for any process
+
+    def await_clone(self, count: int) -> tuple[int, float] | None:
+        """A descriptor that can be read when there is a clone for a call, or why there is none.
+
+        With it, how many seconds the process may take to answer. None where nothing need be waited for:
+        begin() tells what is wrong, if anything is. count: so many are asked for, if none is being made.
+        The library's own.
+        """
+        link = self._link
+        try:
+            if link.has_answer():
+                return None
+            if not link.awaits_spares():
+                self._ask_for_spares(count)
+            return link.fileno(), math.inf if link.patience is None else link.patience
+        except (EndedError, OSError, TemplateError):
+            return None
 
     def _has_time_for_spares(self) -> bool:
         return self.calls_that_wait <= self._link.spares
