@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _TOLD_BY_RETURNCODE = ("exited", "signaled", "unknown")
+_SECONDS_TO_DIE = 1.0  # of SIGKILL: longer only where it waits for a disk or the network
 
 
 @overload
@@ -290,9 +291,20 @@ class _End:
                 self._after(expired, process)
                 process.wait()
                 raise
-            except BaseException:
+            except BaseException as error:
                 self._kill(process)  # leaving the block waits for it, unless it was a ^C
+                if isinstance(error, KeyboardInterrupt) and process._is_confined:
+                    self._see_it_end(process)
                 raise
+
+    def _see_it_end(self, process: Popen[Any]) -> None:
+        """Wait a moment for what was killed in a sandbox.
+
+        Else it, and its layer, would go in the midst of the next Popen(), where a ^C would be lost: one
+        that comes while an object is taken down is told on standard error, and the next program runs on.
+        """
+        with contextlib.suppress(TimeoutExpired):
+            process._wait(timeout=_SECONDS_TO_DIE)
 
     def _after(self, expired: TimeoutExpired, process: Popen[Any]) -> None:
         """End it; the error then has its last output."""

@@ -22,6 +22,7 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet._kernel import process_memory, procfs
+from ramet._limits import resident_watch
 from ramet._limits.memory import MemoryBudget
 from ramet._limits.resident_watch import ResidentWatch, limit_data
 
@@ -448,6 +449,21 @@ def test_copies_from_before(template: Template, is_new: bool) -> None:
     watch._next_close_look = 0.0
     assert watch.exceeds() is is_new
     watch.close()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_close_look_that_has_to_wait(template: Template, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside threads that are at work it takes long and costs little: the next one is not put off."""
+    now = [0.0]
+
+    def an_hour_later() -> float:
+        now[0] += 3600
+        return now[0]
+
+    with a_watch(template.call, template.pid) as watch, monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", an_hour_later)
+        _look_closely(watch)
+    assert watch._next_close_look - now[0] < resident_watch._LONGEST_PAUSE_SECONDS
 
 
 @pytest.mark.usefixtures("nothing_left")

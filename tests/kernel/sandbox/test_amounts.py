@@ -150,6 +150,16 @@ def test_processor_time_of_all_together(run: Run) -> None:
     assert "cpu_time" in usage.limits_hit
 
 
+@pytest.mark.parametrize(("wished", "limit"), [(0.3, 1), (1, 2), (2, 3), (10, 13)])
+def test_processor_time_that_the_kernel_counts_too_high(
+    made: Make, wished: float, limit: int
+) -> None:
+    """RLIMIT_CPU counts ticks, up to a tenth too much: it ends no program before its time is over."""
+    place = made(cpu_time=wished).new_place(clones_into=False)
+    assert place.rlimits["CPU"] == (limit, limit + 1)
+    place.close()
+
+
 def test_a_watch_that_comes_too_late(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """RLIMIT_CPU keeps the limit of one process even then; its signal tells the reason."""
     monkeypatch.setattr(Place, "_look_at_cpu", lambda _: None)

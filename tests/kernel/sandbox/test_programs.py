@@ -554,6 +554,35 @@ def test_an_interrupt_ends_it() -> None:
         assert process.wait(PATIENT_SECONDS) == 7
 
 
+def test_an_interrupt_leaves_nothing_to_the_next_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reaped, and its layer is gone: in the midst of the next Popen() a second ^C would be lost."""
+    layers, written = tmp_path / "layers", tmp_path / "written"
+    layers.mkdir()
+    written.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(layers))
+    before = list(subprocess._active)  # type: ignore[attr-defined]
+    main, (read, write) = threading.get_ident(), os.pipe()
+
+    def interrupt() -> None:
+        assert os.read(read, 8) == b"started\n"
+        signal.pthread_kill(main, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    sandbox = Sandbox(write=[written], overlay=True)
+    try:  # pytest.raises() would hold the exception, and by it what was made
+        ramet.run([*LASTING], sandbox=sandbox, stdout=write)
+    except KeyboardInterrupt:
+        thread.join()
+    assert subprocess._active == before  # type: ignore[attr-defined]
+    assert list(layers.glob("*/*")) == []
+    sandbox.release()
+    os.close(read)
+    os.close(write)
+
+
 def test_the_end_of_the_caller_ends_it() -> None:
     """SIGKILL to the caller, which can end nothing any more."""
     program = "import ramet, sys; ramet.run(sys.argv[1:], sandbox=ramet.Sandbox())"
