@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from ..._kernel import procfs
+from ..._kernel.native_threads import files_of_waiting
 from ...errors import TemplateError
 
 
@@ -54,16 +55,39 @@ _NOT_MISSED = {"jemalloc_bg_thd"}
 
 def threads_left() -> Iterator[str]:
     """Threads that remain: a clone would have the locks that they hold, and not the threads."""
+    others = procfs.other_threads()
+    if not others:
+        return
     threading = sys.modules.get("threading")
     names = {} if threading is None else {one.native_id: one.name for one in threading.enumerate()}
-    for tid in procfs.other_threads():
-        try:
-            with open(f"/proc/self/task/{tid}/comm", encoding="utf-8", errors="replace") as comm:
-                own = comm.read().strip()
-        except OSError:  # it has ended
-            continue
-        if tid in names or own not in _NOT_MISSED:
-            yield f"thread {names.get(tid, own)!r}"
+    files = _files_of([tid for tid in others if tid not in names])
+    for tid in others:
+        own = _name_of(tid)
+        if own and tid in names:
+            yield f"thread {names[tid]!r}"
+        elif own and own not in _NOT_MISSED:
+            yield f"thread {own!r}{_shown(files.get(tid, ''))}"
+
+
+def _files_of(threads: list[int]) -> dict[int, str]:
+    """Those of what the library does not know, which tells people whose they are."""
+    try:
+        return files_of_waiting(threads) if threads else {}
+    except OSError:  # they are hidden
+        return {}
+
+
+def _name_of(tid: int) -> str:
+    """The kernel's name of a thread; empty when it has ended."""
+    try:
+        return procfs.text_of(f"/proc/self/task/{tid}/comm").strip()
+    except OSError:
+        return ""
+
+
+def _shown(file: str) -> str:
+    """The end of its path, which has the name of a package."""
+    return f" of {'/'.join(file.split('/')[-2:])}" if file else ""
 
 
 def _sqlite_connections() -> Iterator[str]:
