@@ -345,6 +345,28 @@ def test_a_thread_without_a_name_has_that_of_its_library(tmp_path: Path) -> None
         ramet.Template(["cloudpickle"], setup=setup)
 
 
+@pytest.mark.parametrize("file", ["pyarrow/libarrow.so.2600", "numexpr/interpreter.abi3.so"])
+def test_a_pool_that_a_copy_begins_anew_is_no_hazard(tmp_path: Path, file: str) -> None:
+    """As that of a table that setup reads, and that of pandas where numexpr is installed."""
+    with ramet.Template(["cloudpickle"], setup=pool_of(tmp_path / file)) as template:
+        assert run(template, abs, -1) == 1
+
+
+def test_a_thread_of_such_a_library_with_a_name_is_refused(tmp_path: Path) -> None:
+    """It is of something else that the library does: arrow's, of a file system on the network."""
+
+    def named() -> None:
+        begin()
+        own = int(os.path.basename(os.readlink("/proc/thread-self")))
+        for tid in {int(one) for one in os.listdir("/proc/self/task")} - {own}:
+            Path(f"/proc/self/task/{tid}/comm").write_text("AwsEventLoop 1")
+
+    begin = pool_of(tmp_path / "pyarrow" / "libarrow.so.2600")
+    refused = r"thread 'AwsEventLoop 1' of pyarrow/libarrow\.so\.2600 \(2 of them\)"
+    with pytest.raises(ramet.TemplateError, match=refused):
+        ramet.Template(["cloudpickle"], setup=named)
+
+
 def test_jemallocs_threads_are_not_missed() -> None:
     """It has fork handlers of its own, and does in a copy what they would have done."""
     setup = functools.partial(a_thread_below_python, "jemalloc_bg_thd")

@@ -51,6 +51,11 @@ def _counted(found: Iterable[str]) -> Iterator[str]:
 # jemalloc's: its fork handlers free its locks in the child, which gives memory back without threads.
 # Source: jemalloc, background_thread_postfork_child().
 _NOT_MISSED = {"jemalloc_bg_thd"}
+# Of pools whose threads have no names, the file: a copy of their process, when it uses them, begins others.
+# numexpr, which pandas imports where it is installed, has its threads from then on, and compares its pid.
+# Source: arrow, util/thread_pool.cc, ChildAfterFork(); numexpr, module.cpp, init_threads().
+_BEGUN_ANEW = ("/pyarrow/libarrow.so", "/numexpr/interpreter.")
+_PID_OF_A_CALL = 2  # in a pid namespace of its own
 
 
 def threads_left() -> Iterator[str]:
@@ -66,7 +71,9 @@ def threads_left() -> Iterator[str]:
         if own and tid in names:
             yield f"thread {names[tid]!r}"
         elif own and own not in _NOT_MISSED:
-            yield f"thread {own!r}{_shown(files.get(tid, ''))}"
+            file = files.get(tid, "")
+            if not _is_begun_anew(own, file):
+                yield f"thread {own!r}{_shown(file)}"
 
 
 def _files_of(threads: list[int]) -> dict[int, str]:
@@ -83,6 +90,16 @@ def _name_of(tid: int) -> str:
         return procfs.text_of(f"/proc/self/task/{tid}/comm").strip()
     except OSError:
         return ""
+
+
+def _is_begun_anew(own: str, file: str) -> bool:
+    """Not one that has a name of its own: libarrow has others, which reach the network.
+
+    Nor where a call, whose pid is 2, would be taken for this process.
+    """
+    if os.getpid() == _PID_OF_A_CALL or not any(part in file for part in _BEGUN_ANEW):
+        return False
+    return own == procfs.text_of("/proc/self/comm").strip()
 
 
 def _shown(file: str) -> str:
