@@ -622,6 +622,31 @@ def test_a_call_that_cannot_be_confined(monkeypatch: pytest.MonkeyPatch) -> None
 # ---- layers and ends
 
 
+def a_thread_that_waits() -> None:
+    """For ever."""
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+def test_threads_that_are_allowed_stay_outside() -> None:
+    """As those of polars' import: what is confined is a clone, as of several threads none could be."""
+    sandbox = Sandbox()
+    with ramet.Template(
+        ["cloudpickle"], setup=a_thread_that_waits, allow=["threads"], sandbox=sandbox
+    ) as template:
+        assert run(template, lambda: (os.getpid(), len(os.listdir("/proc/self/task")))) == (2, 1)
+
+
+def test_threads_that_come_back_in_a_clone_are_refused() -> None:
+    """As by handlers of a fork, which scipy.fft has: no step of a sandbox would be one of theirs."""
+
+    def comes_back() -> None:
+        os.register_at_fork(after_in_child=a_thread_that_waits)
+        a_thread_that_waits()
+
+    with pytest.raises(ramet.TemplateError, match="would stay outside: thread 'Thread-"):
+        ramet.Template(["cloudpickle"], setup=comes_back, allow=["threads"], sandbox=Sandbox())
+
+
 def test_a_derived_template_is_confined() -> None:
     """So are its calls, and those of one that is derived from it."""
 

@@ -4,7 +4,9 @@ import ctypes
 import functools
 import os
 import random
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -305,6 +307,64 @@ def test_a_thread_that_python_does_not_know_has_the_kernels_name() -> None:
     """As the threads of libraries do."""
     with pytest.raises(ramet.TemplateError, match="thread 'my-worker' "):
         ramet.Template(["cloudpickle"], setup=a_thread_below_python)
+
+
+POOL = """
+#include <pthread.h>
+#include <unistd.h>
+static void *work(void *nothing) { for (;;) pause(); return nothing; }
+int begin(void) { pthread_t one; return pthread_create(&one, NULL, work, NULL); }
+"""
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+
+
+def begin_pool(library: str) -> None:
+    """Of two threads, to which it gives no names."""
+    import ctypes
+
+    loaded = ctypes.CDLL(library)
+    assert [loaded.begin(), loaded.begin()] == [0, 0]
+
+
+def pool_of(library: Path) -> Callable[[], None]:
+    """A setup that has such a library, made of C, begin its pool."""
+    if COMPILER is None:
+        pytest.skip("needs a C compiler")
+    library.parent.mkdir()
+    command = [COMPILER, "-shared", "-fPIC", "-pthread", "-x", "c", "-o", str(library), "-"]
+    subprocess.run(command, input=POOL, text=True, check=True)
+    return functools.partial(begin_pool, str(library))
+
+
+def test_a_thread_without_a_name_has_that_of_its_library(tmp_path: Path) -> None:
+    """Each has the program's else, which tells nobody what to do without."""
+    setup = pool_of(tmp_path / "a_package" / "pool.so")
+    with pytest.raises(
+        ramet.TemplateError, match=r"thread '.*' of a_package/pool\.so \(2 of them\)"
+    ):
+        ramet.Template(["cloudpickle"], setup=setup)
+
+
+@pytest.mark.parametrize("file", ["pyarrow/libarrow.so.2600", "numexpr/interpreter.abi3.so"])
+def test_a_pool_that_a_copy_begins_anew_is_no_hazard(tmp_path: Path, file: str) -> None:
+    """As that of a table that setup reads, and that of pandas where numexpr is installed."""
+    with ramet.Template(["cloudpickle"], setup=pool_of(tmp_path / file)) as template:
+        assert run(template, abs, -1) == 1
+
+
+def test_a_thread_of_such_a_library_with_a_name_is_refused(tmp_path: Path) -> None:
+    """It is of something else that the library does: arrow's, of a file system on the network."""
+
+    def named() -> None:
+        begin()
+        own = int(os.path.basename(os.readlink("/proc/thread-self")))
+        for tid in {int(one) for one in os.listdir("/proc/self/task")} - {own}:
+            Path(f"/proc/self/task/{tid}/comm").write_text("AwsEventLoop 1")
+
+    begin = pool_of(tmp_path / "pyarrow" / "libarrow.so.2600")
+    refused = r"thread 'AwsEventLoop 1' of pyarrow/libarrow\.so\.2600 \(2 of them\)"
+    with pytest.raises(ramet.TemplateError, match=refused):
+        ramet.Template(["cloudpickle"], setup=named)
 
 
 def test_jemallocs_threads_are_not_missed() -> None:

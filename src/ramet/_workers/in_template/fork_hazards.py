@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from ..._kernel import procfs
+from ..._kernel.native_threads import files_of_waiting
 from ...errors import TemplateError
 
 
@@ -50,20 +51,60 @@ def _counted(found: Iterable[str]) -> Iterator[str]:
 # jemalloc's: its fork handlers free its locks in the child, which gives memory back without threads.
 # Source: jemalloc, background_thread_postfork_child().
 _NOT_MISSED = {"jemalloc_bg_thd"}
+# Of pools whose threads have no names, the file: a copy of their process, when it uses them, begins others.
+# numexpr, which pandas imports where it is installed, has its threads from then on, and compares its pid.
+# Source: arrow, util/thread_pool.cc, ChildAfterFork(); numexpr, module.cpp, init_threads().
+_BEGUN_ANEW = ("/pyarrow/libarrow.so", "/numexpr/interpreter.")
+_PID_OF_A_CALL = 2  # in a pid namespace of its own
 
 
 def threads_left() -> Iterator[str]:
     """Threads that remain: a clone would have the locks that they hold, and not the threads."""
+    others = procfs.other_threads()
+    if not others:
+        return
     threading = sys.modules.get("threading")
     names = {} if threading is None else {one.native_id: one.name for one in threading.enumerate()}
-    for tid in procfs.other_threads():
-        try:
-            with open(f"/proc/self/task/{tid}/comm", encoding="utf-8", errors="replace") as comm:
-                own = comm.read().strip()
-        except OSError:  # it has ended
-            continue
-        if tid in names or own not in _NOT_MISSED:
-            yield f"thread {names.get(tid, own)!r}"
+    files = _files_of([tid for tid in others if tid not in names])
+    for tid in others:
+        own = _name_of(tid)
+        if own and tid in names:
+            yield f"thread {names[tid]!r}"
+        elif own and own not in _NOT_MISSED:
+            file = files.get(tid, "")
+            if not _is_begun_anew(own, file):
+                yield f"thread {own!r}{_shown(file)}"
+
+
+def _files_of(threads: list[int]) -> dict[int, str]:
+    """Those of what the library does not know, which tells people whose they are."""
+    try:
+        return files_of_waiting(threads) if threads else {}
+    except OSError:  # they are hidden
+        return {}
+
+
+def _name_of(tid: int) -> str:
+    """The kernel's name of a thread; empty when it has ended."""
+    try:
+        return procfs.text_of(f"/proc/self/task/{tid}/comm").strip()
+    except OSError:
+        return ""
+
+
+def _is_begun_anew(own: str, file: str) -> bool:
+    """Not one that has a name of its own: libarrow has others, which reach the network.
+
+    Nor where a call, whose pid is 2, would be taken for this process.
+    """
+    if os.getpid() == _PID_OF_A_CALL or not any(part in file for part in _BEGUN_ANEW):
+        return False
+    return own == procfs.text_of("/proc/self/comm").strip()
+
+
+def _shown(file: str) -> str:
+    """The end of its path, which has the name of a package."""
+    return f" of {'/'.join(file.split('/')[-2:])}" if file else ""
 
 
 def _sqlite_connections() -> Iterator[str]:

@@ -20,7 +20,7 @@ from struct import Struct
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from ... import _core
-from ..._kernel import clone_bits
+from ..._kernel import clone_bits, procfs
 from ..._kernel.clone_args import CloneArgs
 from ..._kernel.descriptors import fill_standard
 from ..._kernel.names import WALL
@@ -29,6 +29,7 @@ from ..._process.clone_call import CheckedCall
 from ..._process.request import is_by_clone
 from ..._process.tree import pid_namespace
 from ..._process.tree.subreaper import set_subreaper
+from ...errors import TemplateError
 from ..crossing.messages import Channel, channels, receive, send, understood
 from ..crossing.outcome import rights
 from ..crossing.pickling import loaded
@@ -64,6 +65,7 @@ from ..in_call.serving import (
 )
 from ..in_call.trackers import let_remove, registered_finalizers
 from .fork_handlers import leave_out_newer
+from .fork_hazards import threads_left
 from .loading import import_cloudpickle, load, source_files, take_name
 from .renewals import renewals
 
@@ -228,6 +230,11 @@ class _Template:
 
         try:
             confining: Confining = loaded(parts)
+            if procfs.other_threads():  # setns() refuses them, and only where it is among the steps
+                told = ", ".join(threads_left())
+                raise TemplateError(
+                    f"threads that are there after a fork would stay outside: {told}"
+                )
             self._proc = own_mappings.open_proc()
             own_mappings.replace_those_of_files(self._proc)
             carry_out(*confining.leave, descriptors)

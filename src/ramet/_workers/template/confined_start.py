@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..._kernel import procfs
 from ..._sandbox.description import is_below
 from ..._sandbox.of_python import OfTemplate, with_path
 from ..._sandbox.overlay.layer import Layer
@@ -13,6 +14,7 @@ from ..._setup.conflicts import refuse_beside_sandbox
 from ..._setup.rows import OPTIONS
 from ...errors import SandboxError, TemplateError
 from ..crossing.caller_state import ConfinedState
+from ..crossing.pickling import pickled
 from ..crossing.template_messages import Confining, Loading
 from .link import Link
 from .starting import Fresh, Started, adopted, begun
@@ -105,9 +107,23 @@ class Confined:
         if self._layers is not None and not self._layers.is_guarded:
             self._layers.guard(loaded.guard(self._layers.directory))
 
+    def _without_threads(self, loaded: Started) -> Started:
+        """Itself, or a clone: with several threads it cannot leave its namespaces. Source: setns(2)."""
+        _, *others = procfs.threads(loaded.link.process.pid) or [""]
+        if not others:
+            return loaded
+        nothing = pickled(Loading((), None, None, self._allow))
+        try:
+            made = loaded.link.derive(nothing)
+        except OSError as error:
+            raise TemplateError(f"the template cannot be confined: {error}") from error
+        finally:
+            loaded.link.close()
+        return begun(adopted(made), made.channel, loaded.caller_state, (), self.trusted)
+
     def start(self) -> Started:
         self.confinement.make_current()
-        loaded = self._fresh.start()
+        loaded = self._without_threads(self._fresh.start())
         try:
             points = self.confinement.ground.points
             steps = self.confinement.steps(loaded.link.process.pid)
