@@ -562,6 +562,7 @@ def test_an_interrupt_leaves_nothing_to_the_next_program(
     layers.mkdir()
     written.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(layers))
+    monkeypatch.setattr("ramet._program.run._SECONDS_TO_DIE", PATIENT_SECONDS)
     before = list(subprocess._active)  # type: ignore[attr-defined]
     main, (read, write) = threading.get_ident(), os.pipe()
 
