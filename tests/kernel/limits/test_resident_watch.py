@@ -1,6 +1,7 @@
 """A limit on the memory of a call where no cgroup can be made."""
 
 import ctypes
+import itertools
 import math
 import mmap
 import os
@@ -462,6 +463,7 @@ def test_a_close_look_that_has_to_wait(template: Template, monkeypatch: pytest.M
 
     with a_watch(template.call, template.pid) as watch, monkeypatch.context() as patch:
         patch.setattr(time, "monotonic", an_hour_later)
+        patch.setattr(time, "thread_time", itertools.count(0.0, 1e-6).__next__)
         _look_closely(watch)
     assert watch._next_close_look - now[0] < resident_watch._LONGEST_PAUSE_SECONDS
 
