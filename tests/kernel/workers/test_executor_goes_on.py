@@ -561,6 +561,26 @@ def test_a_template_that_is_not_trusted_and_silent_is_killed(tmp_path: Path) -> 
         assert running.result(PATIENT_SECONDS) == "of the call"
 
 
+def test_a_clone_that_nobody_waits_for_any_more_has_no_deadline(tmp_path: Path) -> None:
+    """The executor's thread would look for it again and again, for as long as another call runs."""
+    with Executor(2, spares=0) as executor:
+        pool = executor._pool
+        running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
+        until(lambda: len(set(pool._workers.values())) == 1)
+        pool._template._link.patience = PATIENT_SECONDS  # as where it is not trusted
+        os.kill(pool._template.pid, signal.SIGSTOP)
+        try:
+            waiting = executor.submit(abs, -1)
+            until(lambda: pool._must_answer_by < math.inf)
+            executor.shutdown(wait=False, cancel_futures=True)
+            until(lambda: pool._must_answer_by == math.inf)
+            assert waiting.cancelled()
+        finally:
+            os.kill(pool._template.pid, signal.SIGCONT)
+        (tmp_path / "end").write_text("of the call")
+        assert running.result(PATIENT_SECONDS) == "of the call"
+
+
 def test_calls_that_wait_for_each_other_run_at_once(tmp_path: Path) -> None:
     """Whichever threads submit them, and whatever clones are being made then."""
     fifo = str(_fifo(tmp_path / "fifo"))

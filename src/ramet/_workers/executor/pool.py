@@ -443,7 +443,10 @@ class Pool:
             if is_quick and self._awaits_clone():
                 return
             if not ((is_quick or not self._begins_beside()) and self._begin_next()):
-                return
+                break
+        self._must_answer_by = (
+            math.inf
+        )  # no clone is awaited: what was pending may have been cancelled
 
     def _awaits_clone(self) -> bool:
         """Whether one is being made for the next call; then this thread is told of it as of all else.
