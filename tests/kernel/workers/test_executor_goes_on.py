@@ -561,6 +561,22 @@ def test_a_template_that_is_not_trusted_and_silent_is_killed(tmp_path: Path) -> 
         assert running.result(PATIENT_SECONDS) == "of the call"
 
 
+def test_a_process_may_be_exchanged_as_its_clone_is_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was to be read is closed by then; the call begins, and others go on."""
+    with Executor(2, spares=0) as executor:
+        running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
+        until(lambda: len(set(executor._pool._workers.values())) == 1)
+        closed = os.open("/dev/null", os.O_RDONLY)
+        os.close(closed)
+        template = executor._pool._template
+        monkeypatch.setattr(template, "await_clone", lambda _: (closed, math.inf))
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        (tmp_path / "end").write_text("of the call")
+        assert running.result(PATIENT_SECONDS) == "of the call"
+
+
 def test_a_clone_that_nobody_waits_for_any_more_has_no_deadline(tmp_path: Path) -> None:
     """The executor's thread would look for it again and again, for as long as another call runs."""
     with Executor(2, spares=0) as executor:

@@ -467,12 +467,18 @@ class Pool:
         if self._must_answer_by <= now:  # begin() waits a last time
             self._must_answer_by = math.inf
             return False
+        try:
+            self._await_once(descriptor)
+        except OSError:  # another thread has exchanged the process, and closed it
+            return False
+        return True
+
+    def _await_once(self, descriptor: int) -> None:
         once = select.EPOLLIN | select.EPOLLONESHOT
         try:
             self._events.modify(descriptor, once)
         except FileNotFoundError:
             self._events.register(descriptor, once)
-        return True
 
     def _begins_beside(self) -> bool:
         """Whether there is room for another thread, which does so, or has done so by now."""
