@@ -14,6 +14,7 @@
 
 #include "channel.h"
 #include "own_pages.h"
+#include "populate.h"
 
 #define MOST_RANGES 4096
 #define MOST_PAGES (1 << 19) /* which are looked at: 2 GB */
@@ -72,6 +73,7 @@ static PyObject *hot_pages_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     HotPagesObject *self = (HotPagesObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
+    core_find_populate(); /* here, once for all clones */
     core_private_mappings(find_writable, self); /* what a fork has a copy of */
     core_private_mappings(find_readable, self); /* then, as far as there is room, what is mapped anew in it: of files */
     self->noted = mmap(NULL, noted_bytes(self), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -183,19 +185,16 @@ static long pages_copied(void)
     return used.ru_minflt;
 }
 
-/*
- * A page that is not there any more would be SIGSEGV, one that its file has not any more SIGBUS; to write back what was read
- * changes nothing.
- */
-static void copy_page(uintptr_t page, bool writable)
+/* How many of them are in memory already, from the first on: no call has to wait for a disk that reads others ahead. */
+static size_t resident(uintptr_t start, size_t pages)
 {
-    unsigned char is_resident;
-    volatile char *byte = (volatile char *)page;
-    if (mincore((void *)page, CORE_PAGE, &is_resident) < 0 || (!writable && !is_resident))
-        return;
-    char value = *byte;
-    if (writable)
-        *byte = value;
+    unsigned char is_resident[CORE_MOST_POPULATED];
+    size_t count = 0;
+    if (mincore((void *)start, pages * CORE_PAGE, is_resident) < 0)
+        return 0;
+    while (count < pages && (is_resident[count] & 1) != 0)
+        count++;
+    return count;
 }
 
 /* The range in which a page lies; they are in the order of the pages' numbers. */
@@ -212,13 +211,41 @@ static const struct range *range_of(const HotPagesObject *self, size_t page)
     return &self->ranges[low];
 }
 
+/*
+ * What is mapped there may be another by now: a template loads modules that its later calls need, and a warm-up does
+ * whatever it does.
+ */
+static void copy_pages(const struct range *range, size_t page, size_t pages)
+{
+    uintptr_t start = range->start + (page - range->first) * CORE_PAGE;
+    if (pages > 0 && !range->writable)
+        pages = resident(start, pages);
+    if (pages > 0)
+        core_populate(start, pages, range->writable);
+}
+
+static bool is_noted(const HotPagesObject *self, size_t page)
+{
+    return (self->noted[page / WORD_BITS] >> page % WORD_BITS & 1) != 0;
+}
+
+/* How many follow each other in one range, from this one on. */
+static size_t noted_in_a_row(const HotPagesObject *self, const struct range *range, size_t page, size_t end)
+{
+    size_t next = page, end_of_range = range->first + range->pages;
+    while (next < end && next < end_of_range && is_noted(self, next))
+        next++;
+    return next - page;
+}
+
 static void copy_pages_of_word(const HotPagesObject *self, size_t index)
 {
-    for (uint64_t word = self->noted[index]; word != 0; word &= word - 1) {
-        size_t page = index * WORD_BITS + (size_t)__builtin_ctzll(word);
+    size_t page = index * WORD_BITS, end = page + WORD_BITS < self->page_count ? page + WORD_BITS : self->page_count;
+    while (page < end) {
         const struct range *range = range_of(self, page);
-        if (page < self->page_count)
-            copy_page(range->start + (page - range->first) * CORE_PAGE, range->writable);
+        size_t pages = noted_in_a_row(self, range, page, end);
+        copy_pages(range, page, pages);
+        page += pages > 0 ? pages : 1;
     }
 }
 

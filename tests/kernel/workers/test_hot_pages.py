@@ -1,5 +1,7 @@
 """Hot pages: what calls in some clones have copied, others copy ahead."""
 
+import ctypes
+import errno
 import gc
 import mmap
 import os
@@ -9,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ramet._core import HotPages
+from ramet._core import HotPages, replace_mapping
+
+from ...seccomp import allow_all, hide
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -122,14 +126,47 @@ def test_what_is_forgotten_is_neither_known_nor_shared(memory: mmap.mmap) -> Non
     assert in_a_fork(lambda: copied_after(hot, memory, NO_BOUND)) >= len(HOT)
 
 
-def test_memory_that_is_gone_is_left_out(memory: mmap.mmap) -> None:
-    """A spare whose warm-up has unmapped it does not die."""
-    hot = HotPages()
-    assert in_a_fork(lambda: note_a_call(hot, memory)) == 0
+def unmap(memory: mmap.mmap) -> None:
+    """As a warm-up may do."""
+    memory.close()
 
-    def call() -> int:
-        memory.close()
-        hot.copy(NO_BOUND, NO_CALLS)
-        return 7
 
-    assert in_a_fork(call) == 7
+def protect(memory: mmap.mmap) -> None:
+    """Map what cannot be written to in its place, as a library that is loaded later may be."""
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    replace_mapping(start, len(memory), mmap.PROT_READ, -1, 0)
+
+
+def hide_the_advice() -> None:
+    """As on Linux before 5.14, which does not know MADV_POPULATE_WRITE."""
+    hide("madvise", errno.EINVAL)
+
+
+@pytest.mark.parametrize("kernel", [allow_all, hide_the_advice], ids=["this kernel", "before 5.14"])
+@pytest.mark.parametrize("change", [unmap, protect])
+def test_memory_that_is_gone_is_left_out(
+    change: Callable[[mmap.mmap], None], kernel: Callable[[], None], memory: mmap.mmap
+) -> None:
+    """A clone in which other memory has come to its place does not die, and copies the rest."""
+    lost = mmap.mmap(-1, PAGES * PAGE, mmap.MAP_PRIVATE)
+    lost.write(b"x" * len(lost))
+
+    def note_calls(hot: HotPages) -> int:
+        hot.look()
+        write_hot(lost)
+        write_hot(memory)
+        hot.note()
+        return 0
+
+    def call(hot: HotPages) -> int:
+        change(lost)
+        return 7 if copied_after(hot, memory, NO_BOUND) < len(HOT) // 2 else 1
+
+    def be_a_template() -> int:
+        kernel()
+        hot = HotPages()
+        assert in_a_fork(lambda: note_calls(hot)) == 0
+        return in_a_fork(lambda: call(hot))
+
+    assert in_a_fork(be_a_template) == 7
+    lost.close()

@@ -193,7 +193,12 @@ class _Template:
         self._plain_calls = calls_to_warm_up()
         self._calls_in_python = calls_to_warm_up(in_python=True)
         self._is_ready_for_values = False
-        # Calls in a sandbox share no memory; there they save too little to be worth another way.
+        self._learn_hot_pages()
+
+    def _learn_hot_pages(self) -> None:
+        """From the spares that are made now. Calls in a sandbox share no memory: they save too little."""
+        self._spares = 0
+        self._known.clear()  # it has those that were learned before
         self._hot_pages = None if self._confines is not None else _core.HotPages()
         note = None if self._hot_pages is None else self._hot_pages.note
         plain = Around(self._take_interrupts, last=note)
@@ -310,6 +315,7 @@ class _Template:
         self._calls_in_python = calls_to_warm_up(in_python=True, by_value=True)
         self._is_ready_for_values = True
         gc.freeze()
+        self._learn_hot_pages()  # the modules may lie where other memory was
 
     def _make_known(
         self, given: Given, request: _core.Request, steps: _core.Plan, *, in_namespace: bool
