@@ -1,3 +1,4 @@
+import ctypes
 import mmap
 import os
 from collections.abc import Iterator
@@ -15,16 +16,9 @@ PAGES = 2000
 @contextmanager
 def some_pages() -> Iterator[tuple[mmap.mmap, int]]:
     """Untouched memory of this process, and its address."""
-    before = {mapping.start for mapping in task_memory.mappings(os.getpid())}
     memory = mmap.mmap(-1, PAGES * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    memory.madvise(mmap.MADV_NOHUGEPAGE)  # which also keeps it a mapping of its own
-    found = [
-        mapping
-        for mapping in task_memory.mappings(os.getpid())
-        if mapping.start not in before and mapping.end - mapping.start == PAGES * PAGE
-    ]
-    (mapping,) = found
-    yield memory, mapping.start
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    yield memory, ctypes.addressof(ctypes.c_char.from_buffer(memory))
     memory.close()
 
 

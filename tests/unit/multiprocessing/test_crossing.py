@@ -82,7 +82,7 @@ def test_without_cloudpickle_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, "cloudpickle", None)
     with pytest.raises(Exception, match="lambda") as raised:
         crossing(popen).with_definitions(lambda: None, {})
-    assert "install ramet[workers]" in raised.value.__notes__[0]
+    assert "install ramet[workers]" in "\n".join(raised.value.__notes__)
     main = ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", main)
     exec("def work(): pass", vars(main))

@@ -137,9 +137,10 @@ def _refused(fn: Callable[..., object], args: tuple[Any, ...], error: Exception)
             pickled(value)
         except Exception as own:
             name, (culprit, remedy) = _name_of(value), _culprit(value)
+            why, line_end, notes = in_words(own).partition("\n")
             return TypeError(
                 f"invalid call: expected what can be pickled, got {what} {name}{culprit}: "
-                f"{in_words(own)}{remedy}"
+                f"{why}{remedy}{line_end}{notes}"
             )
     return TypeError(f"invalid call: it cannot be pickled: {in_words(error)}")
 
