@@ -164,7 +164,7 @@ class Template:
             None if spares_memory is None else parsed_bytes("spares_memory", spares_memory)
         )
         self._lock = threading.RLock()
-        self._watches_files = reload is not None
+        self._files = None if reload is None else SourceFiles()
         self._ending: list[CalledChild[Any]] = []
         self._left: list[CalledChild[Any]] = []  # reaped, with a namespace that may not have ended
         self._enough = _REAPED_AT_ONCE  # of those that end, to look whether they have
@@ -174,9 +174,9 @@ class Template:
         self._memories = CallMemories()
         started = start.start()
         self._holder.append(started.link)
-        self._take(started)
+        self._take(started, self._files)
 
-    def _take(self, started: Started) -> None:
+    def _take(self, started: Started, files: SourceFiles | None) -> None:
         self._link = started.link
         self._caller_state = started.caller_state
         if self._start.sandbox is not None:
@@ -185,7 +185,9 @@ class Template:
             self._is_supervised = amounts.are_wished or self._start.sandbox.has_layers
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._loaded = frozenset(started.files)
-        self._files = SourceFiles(started.files) if self._watches_files else None
+        if files is not None:
+            files.have_been_loaded(started.files)
+        self._files = files
         self._spares = self._most_spares
         with suppress(EndedError):  # already; the next call sees that
             if self._spares and self._spares_memory is not None:
@@ -605,14 +607,19 @@ class Template:
             if self._link is not link:
                 return
             # Which may fail: then there is the old one still.
-            self._exchange(link, self._start.start())
+            files = self._files_before_next()
+            self._exchange(link, self._start.start(), files)
 
-    def _exchange(self, link: Link, started: Started) -> None:
+    def _files_before_next(self) -> SourceFiles | None:
+        """What may change while the next process starts."""
+        return None if self._files is None else self._files.before_next()
+
+    def _exchange(self, link: Link, started: Started, files: SourceFiles | None) -> None:
         self._holder.append(started.link)
         if self._is_closed:  # close() waits for the lock, or was called by a signal handler
             _close_all(self._holder)
         self._require_open()
-        self._take(started)
+        self._take(started, files)
         link.close(ends_calls=False)
         with suppress(ValueError):  # such a handler has closed all meanwhile
             self._holder.remove(link)
@@ -637,7 +644,7 @@ class Template:
         For a template of its own interpreter. Calls go on meanwhile. Raises as the constructor does.
         """
         assert isinstance(self._start, Fresh)
-        start = self._start.with_more(modules)
+        start, files = self._start.with_more(modules), self._files_before_next()
         started = start.start()
         with Held(self._lock) as take:
             take()
@@ -645,7 +652,7 @@ class Template:
                 started.link.close()
                 return
             self._start = start
-            self._exchange(self._link, started)
+            self._exchange(self._link, started, files)
 
     def close(self) -> None:
         """End its process and its spares. Calls that run go on, but end in a sandbox.
