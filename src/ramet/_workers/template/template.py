@@ -378,7 +378,7 @@ class Template:
         call = pickled_call(fn, args)
         self._require_open()
         plan, descriptors = request.packed(*self._caller_state.changes())
-        clone = self._begun(request, (plan, *call), descriptors)
+        _, clone = self._begun(request, (plan, *call), descriptors)
         self._refill()
         return clone
 
@@ -414,13 +414,13 @@ class Template:
         if is_pickle and b"multiprocessing" in call[0] and not self._link.is_confined:
             changes = changes | authkey()  # which is not for a child that is not trusted
         plan, descriptors = request.packed(changes, files)
-        clone = self._begun(request, (plan, *call), descriptors)
+        link, clone = self._begun(request, (plan, *call), descriptors)
         reader = self._reader(request.trusted, in_namespace=clone.init != 0)
         child.connect(clone, reader, self._call_ended)
-        child._link = self._link
+        child._link = link
         if supervision is not None:
             supervision.take_layer(clone.layer)
-            supervision.begin(child, self._link.process.pid)
+            supervision.begin(child, link.process.pid)
         if request.memory is not None:
             memory, request.memory = request.memory, None  # it is the child's from here on
             child.limit_memory(memory)
@@ -447,18 +447,17 @@ class Template:
 
     def _begun(
         self, request: CallRequest, call: tuple[Any, ...], descriptors: tuple[int, ...]
-    ) -> Clone:
-        """A clone that has been sent the call."""
+    ) -> tuple[Link, Clone]:
+        """A clone that has been sent the call, and who made it, whose place another may have by now."""
         self._make_ready_for(call)
         while True:
-            clone = None if request.needs_clone else self._spare()
-            if clone is None:
-                clone = self._clone(request)
+            spare = None if request.needs_clone else self._spare()
+            link, clone = spare or self._clone(request)
             if request.memory is not None:
-                request.memory.measure(clone.pid, self._link.process.pid, clone.init)
+                request.memory.measure(clone.pid, link.process.pid, clone.init)
             try:
-                self._link.send_call(clone, CALL, call, descriptors)
-                return clone
+                link.send_call(clone, CALL, call, descriptors)
+                return link, clone
             except (BrokenPipeError, ConnectionResetError):
                 pass  # a spare that was killed
             except OSError as error:
@@ -480,20 +479,22 @@ class Template:
             self._link.of_spares = of_spares
             self._allow_plain_calls()
 
-    def _spare(self) -> Clone | None:
+    def _spare(self) -> tuple[Link, Clone] | None:
         """One that waits, or is being made. Whether the template has ended shows later."""
+        link = self._unchanged()
         try:
-            return self._unchanged().spare()
+            spare = link.spare()
         except EndedError:
             return None
+        return None if spare is None else (link, spare)
 
-    def _clone(self, request: CallRequest) -> Clone:
+    def _clone(self, request: CallRequest) -> tuple[Link, Clone]:
         """One made for the request."""
         making = self._link.of_spares._replace(
             flags=request.clone_flags, set_tid=request.set_tid, spare=False, in_python=False
         )
         try:
-            return self._made_by_process(lambda link: link.clone(making, self._new_layer()))[1]
+            return self._made_by_process(lambda link: link.clone(making, self._new_layer()))
         except RefusedError as error:
             raise refusal(error, request.clone_flags, 0, "clone3") from None
 
