@@ -2,6 +2,7 @@
 
 import os
 import resource
+import threading
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -131,10 +132,14 @@ def data_bytes() -> int:
 
 
 class ResidentSize:
-    """The resident set of a process, read from one open descriptor in about a microsecond."""
+    """The resident set of a process, read from one open descriptor in about a microsecond.
+
+    A thread may close it while another one reads: that one has 0 from then on.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
+        self._lock = threading.RLock()  # while it is read the number becomes no other file's
         self._file = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
 
     def bytes(self) -> int:
@@ -162,16 +167,20 @@ class ResidentSize:
     def _statm(self) -> "_Statm":
         """That of another thread where the first one has ended alone. All 0 when it was reaped."""
         try:
-            statm = _parsed(os.pread(self._file, 128, 0))
+            with _core.Held(self._lock) as take:
+                take()
+                statm = _parsed(os.pread(self._file, 128, 0))
             return statm if any(statm) else _statm_of(task_with_memory(self._pid))
         except OSError:
             return _NO_STATM
 
     def close(self) -> None:
         """Close the descriptor; a second time does nothing."""
-        file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
+        with _core.Held(self._lock) as take:
+            take()
+            file, self._file = self._file, -1
+            if file >= 0:
+                os.close(file)
 
 
 class _Statm(NamedTuple):

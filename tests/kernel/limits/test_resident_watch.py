@@ -169,6 +169,31 @@ def test_pages_of_a_file_do_not_count() -> None:
             assert watch.excess() <= SLACK
 
 
+def test_nothing_is_closed_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread opens a file then, which has its number, and says anything."""
+    size = process_memory.ResidentSize(os.getpid())
+    closed = threading.Event()
+    pread = os.pread
+
+    def close() -> None:
+        size.close()
+        closed.set()
+
+    closer = threading.Thread(target=close)
+
+    def read(descriptor: int, count: int, offset: int) -> bytes:
+        closer.start()
+        assert not closed.wait(0.1)
+        return pread(descriptor, count, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", read)
+        assert size.bytes() > 0
+    closer.join(SECONDS)
+    assert closed.is_set()
+    assert size.bytes() == 0
+
+
 @pytest.mark.usefixtures("nothing_left")
 def test_what_descendants_have() -> None:
     """What a grandchild's child has of its own counts; what it shares with its parents counts once."""

@@ -577,6 +577,42 @@ def test_a_process_may_be_exchanged_as_its_clone_is_awaited(
         assert running.result(PATIENT_SECONDS) == "of the call"
 
 
+def test_a_process_that_runs_a_call_may_have_its_number_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread has begun a call meanwhile. What that process says of its later calls is heard."""
+    with Executor(2, spares=0, reuse=3) as executor:
+        pool = executor._pool
+        running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
+        until(lambda: len(set(pool._workers.values())) == 1)
+        (process,) = set(pool._workers.values())
+        with monkeypatch.context() as patch:
+            patch.setattr(pool._template, "await_clone", lambda _: (process.channel, math.inf))
+            assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        (tmp_path / "end").write_text("of the call")
+        assert running.result(PATIENT_SECONDS) == "of the call"
+        until(lambda: process in pool._idle)
+        assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
+        assert process.served == 2
+
+
+def test_a_clone_may_be_awaited_by_the_number_that_a_process_has_got(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was not known to be that one's yet."""
+    with Executor(1, reuse=3) as executor:
+        pool = executor._pool
+        known = pool._wait_for
+
+        def wait_for(process: Worker) -> None:
+            pool._await_once(process.channel)
+            known(process)
+
+        monkeypatch.setattr(pool, "_wait_for", wait_for)
+        for number in range(3):
+            assert executor.submit(abs, -number).result(PATIENT_SECONDS) == number
+
+
 def test_a_clone_that_nobody_waits_for_any_more_has_no_deadline(tmp_path: Path) -> None:
     """The executor's thread would look for it again and again, for as long as another call runs."""
     with Executor(2, spares=0) as executor:

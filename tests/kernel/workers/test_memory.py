@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -216,3 +217,28 @@ def test_what_a_call_writes_and_the_executor_keeps_counts(keeper: str, reuse: in
             died = executor.submit(_print, 0).exception(SECONDS)
             assert isinstance(died, ChildDied)
             assert died.status.reason == OUT_OF_MEMORY
+
+
+def test_it_is_measured_beside_the_process_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another takes that one's place then: beside it all of the call's memory is its own."""
+    measured: list[int] = []
+    measure = CallMemory.measure
+
+    def noted(budget: CallMemory, pid: int, template: int, init: int) -> None:
+        measured.append(template)
+        measure(budget, pid, template, init)
+
+    monkeypatch.setattr(CallMemory, "measure", noted)
+    with Template(spares=0) as template:
+        first, made = template.pid, template._made_by_process
+
+        def then_exchanged(make: Callable[[Any], Any]) -> Any:
+            one = made(make)
+            template.load_more(["colorsys"])
+            return one
+
+        monkeypatch.setattr(template, "_made_by_process", then_exchanged)
+        with template.clone(abs, -1, memory=BUDGET) as child:
+            assert child.result(SECONDS) == 1
+        assert template.pid != first
+        assert measured == [first]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet._workers.template.starting import Fresh
 
 from ...constants import PATIENT_SECONDS, SECONDS, WALL
 from ...looking import state_of
@@ -385,6 +386,55 @@ def test_a_changed_source_file_starts_another_process(module: Path) -> None:
             1,
         ]
         assert template.pid != first
+
+
+def _starts_then(template: ramet.Template, act: Callable[[], object]) -> Callable[[], Any]:
+    """Start its process, as it does; then act, before that is known to have loaded."""
+    start = template._start.start
+
+    def starts() -> Any:
+        started = start()
+        act()
+        return started
+
+    return starts
+
+
+def test_a_source_file_that_changes_while_it_is_loaded(
+    module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Again: the process has read what was there before, and another one is started for the next call."""
+    with ramet.Template([module.stem], reload="changed") as template:
+        module.write_text("value = 'another'\n")
+        with monkeypatch.context() as patch:
+            late = _starts_then(template, lambda: module.write_text("value = 'the last'\n"))
+            patch.setattr(template._start, "start", late)
+            run(template, abs, -1)
+        assert run(template, eval, VALUE) == "the last"
+        last = template.pid
+        assert run(template, eval, VALUE) == "the last"
+        assert template.pid == last
+
+
+def test_one_that_changes_while_the_first_process_loads_it(
+    module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before which nobody knows what it loads."""
+    begun = Fresh.start
+
+    def late(start: Fresh) -> Any:
+        started = begun(start)
+        module.write_text("value = 'the last'\n")
+        return started
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Fresh, "start", late)
+        template = ramet.Template([module.stem], reload="changed")
+    with template:
+        assert run(template, eval, VALUE) == "the last"
+        last = template.pid
+        assert run(template, eval, VALUE) == "the last"
+        assert template.pid == last
 
 
 def test_a_source_file_that_fails_now_is_told_at_the_call(module: Path) -> None:

@@ -38,6 +38,7 @@ _log = logging.getLogger("ramet.executor")
 _END_SECONDS = 2.0
 # How long one may take to remove what its calls have left: trackers.py takes a second less at most.
 _FINISH_SECONDS = 5.0
+_ALL = select.EPOLLIN | select.EPOLLRDHUP  # that is heard of a process
 # epoll_wait(2) counts milliseconds in a C int; who wakes up before a deadline waits again.
 _LONGEST_SECONDS = 86_400.0
 # Until others have ended no process can be made: of processes, memory, descriptors or namespaces.
@@ -388,10 +389,10 @@ class Pool:
             self._refuse_without_thread()
             self._workers[worker.channel] = self._workers[worker.pidfd] = worker
             for descriptor in (worker.pidfd, worker.channel):
-                try:  # noqa: SIM105 - as short as can be: each call comes here
-                    self._events.register(descriptor, select.EPOLLIN | select.EPOLLRDHUP)
-                except FileExistsError:
-                    pass
+                try:
+                    self._events.register(descriptor, _ALL)
+                except FileExistsError:  # also where a clone is awaited by that number
+                    self._events.modify(descriptor, _ALL)
 
     def _refuse_without_thread(self) -> None:
         if self._failure is not None:
@@ -468,17 +469,22 @@ class Pool:
             self._must_answer_by = math.inf
             return False
         try:
-            self._await_once(descriptor)
+            return self._await_once(descriptor)
         except OSError:  # another thread has exchanged the process, and closed it
             return False
-        return True
 
-    def _await_once(self, descriptor: int) -> None:
+    def _await_once(self, descriptor: int) -> bool:
+        """Whether it is no worker's by now, of which all is to be heard: that may have begun a call."""
         once = select.EPOLLIN | select.EPOLLONESHOT
-        try:
-            self._events.modify(descriptor, once)
-        except FileNotFoundError:
-            self._events.register(descriptor, once)
+        with Held(self._lock) as take:
+            take()
+            if descriptor in self._workers:
+                return False
+            try:
+                self._events.modify(descriptor, once)
+            except FileNotFoundError:
+                self._events.register(descriptor, once)
+        return True
 
     def _begins_beside(self) -> bool:
         """Whether there is room for another thread, which does so, or has done so by now."""

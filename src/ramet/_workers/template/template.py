@@ -164,7 +164,7 @@ class Template:
             None if spares_memory is None else parsed_bytes("spares_memory", spares_memory)
         )
         self._lock = threading.RLock()
-        self._watches_files = reload is not None
+        self._files = None if reload is None else SourceFiles()
         self._ending: list[CalledChild[Any]] = []
         self._left: list[CalledChild[Any]] = []  # reaped, with a namespace that may not have ended
         self._enough = _REAPED_AT_ONCE  # of those that end, to look whether they have
@@ -174,9 +174,9 @@ class Template:
         self._memories = CallMemories()
         started = start.start()
         self._holder.append(started.link)
-        self._take(started)
+        self._take(started, self._files)
 
-    def _take(self, started: Started) -> None:
+    def _take(self, started: Started, files: SourceFiles | None) -> None:
         self._link = started.link
         self._caller_state = started.caller_state
         if self._start.sandbox is not None:
@@ -185,7 +185,9 @@ class Template:
             self._is_supervised = amounts.are_wished or self._start.sandbox.has_layers
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._loaded = frozenset(started.files)
-        self._files = SourceFiles(started.files) if self._watches_files else None
+        if files is not None:
+            files.have_been_loaded(started.files)
+        self._files = files
         self._spares = self._most_spares
         with suppress(EndedError):  # already; the next call sees that
             if self._spares and self._spares_memory is not None:
@@ -376,7 +378,7 @@ class Template:
         call = pickled_call(fn, args)
         self._require_open()
         plan, descriptors = request.packed(*self._caller_state.changes())
-        clone = self._begun(request, (plan, *call), descriptors)
+        _, clone = self._begun(request, (plan, *call), descriptors)
         self._refill()
         return clone
 
@@ -412,13 +414,13 @@ class Template:
         if is_pickle and b"multiprocessing" in call[0] and not self._link.is_confined:
             changes = changes | authkey()  # which is not for a child that is not trusted
         plan, descriptors = request.packed(changes, files)
-        clone = self._begun(request, (plan, *call), descriptors)
+        link, clone = self._begun(request, (plan, *call), descriptors)
         reader = self._reader(request.trusted, in_namespace=clone.init != 0)
         child.connect(clone, reader, self._call_ended)
-        child._link = self._link
+        child._link = link
         if supervision is not None:
             supervision.take_layer(clone.layer)
-            supervision.begin(child, self._link.process.pid)
+            supervision.begin(child, link.process.pid)
         if request.memory is not None:
             memory, request.memory = request.memory, None  # it is the child's from here on
             child.limit_memory(memory)
@@ -445,18 +447,17 @@ class Template:
 
     def _begun(
         self, request: CallRequest, call: tuple[Any, ...], descriptors: tuple[int, ...]
-    ) -> Clone:
-        """A clone that has been sent the call."""
+    ) -> tuple[Link, Clone]:
+        """A clone that has been sent the call, and who made it, whose place another may have by now."""
         self._make_ready_for(call)
         while True:
-            clone = None if request.needs_clone else self._spare()
-            if clone is None:
-                clone = self._clone(request)
+            spare = None if request.needs_clone else self._spare()
+            link, clone = spare or self._clone(request)
             if request.memory is not None:
-                request.memory.measure(clone.pid, self._link.process.pid, clone.init)
+                request.memory.measure(clone.pid, link.process.pid, clone.init)
             try:
-                self._link.send_call(clone, CALL, call, descriptors)
-                return clone
+                link.send_call(clone, CALL, call, descriptors)
+                return link, clone
             except (BrokenPipeError, ConnectionResetError):
                 pass  # a spare that was killed
             except OSError as error:
@@ -478,20 +479,22 @@ class Template:
             self._link.of_spares = of_spares
             self._allow_plain_calls()
 
-    def _spare(self) -> Clone | None:
+    def _spare(self) -> tuple[Link, Clone] | None:
         """One that waits, or is being made. Whether the template has ended shows later."""
+        link = self._unchanged()
         try:
-            return self._unchanged().spare()
+            spare = link.spare()
         except EndedError:
             return None
+        return None if spare is None else (link, spare)
 
-    def _clone(self, request: CallRequest) -> Clone:
+    def _clone(self, request: CallRequest) -> tuple[Link, Clone]:
         """One made for the request."""
         making = self._link.of_spares._replace(
             flags=request.clone_flags, set_tid=request.set_tid, spare=False, in_python=False
         )
         try:
-            return self._made_by_process(lambda link: link.clone(making, self._new_layer()))[1]
+            return self._made_by_process(lambda link: link.clone(making, self._new_layer()))
         except RefusedError as error:
             raise refusal(error, request.clone_flags, 0, "clone3") from None
 
@@ -605,14 +608,19 @@ class Template:
             if self._link is not link:
                 return
             # Which may fail: then there is the old one still.
-            self._exchange(link, self._start.start())
+            files = self._files_before_next()
+            self._exchange(link, self._start.start(), files)
 
-    def _exchange(self, link: Link, started: Started) -> None:
+    def _files_before_next(self) -> SourceFiles | None:
+        """What may change while the next process starts."""
+        return None if self._files is None else self._files.before_next()
+
+    def _exchange(self, link: Link, started: Started, files: SourceFiles | None) -> None:
         self._holder.append(started.link)
         if self._is_closed:  # close() waits for the lock, or was called by a signal handler
             _close_all(self._holder)
         self._require_open()
-        self._take(started)
+        self._take(started, files)
         link.close(ends_calls=False)
         with suppress(ValueError):  # such a handler has closed all meanwhile
             self._holder.remove(link)
@@ -637,7 +645,7 @@ class Template:
         For a template of its own interpreter. Calls go on meanwhile. Raises as the constructor does.
         """
         assert isinstance(self._start, Fresh)
-        start = self._start.with_more(modules)
+        start, files = self._start.with_more(modules), self._files_before_next()
         started = start.start()
         with Held(self._lock) as take:
             take()
@@ -645,7 +653,7 @@ class Template:
                 started.link.close()
                 return
             self._start = start
-            self._exchange(self._link, started)
+            self._exchange(self._link, started, files)
 
     def close(self) -> None:
         """End its process and its spares. Calls that run go on, but end in a sandbox.
