@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 #include <sys/wait.h>
 
+#include "dumpable.h"
 #include "futex.h"
 #include "hosted_child.h"
 #include "nested_hosts.h"
@@ -60,6 +61,7 @@ static int gather_nested(struct ramet_host **nested, int count, pid_t maker)
         const struct core_hosted *call = nested[count]->context;
         core_look_at_hosted(nested[count]->context);
         core_gil_mend(call->state, nested[count]->tid);
+        ramet_dumpable_abandon(call->own_pid);
         count++;
     }
     return count;
@@ -81,6 +83,8 @@ int core_regain_gil(PyThreadState *dead, PyThreadState *mine, pid_t maker, long 
 {
     struct ramet_host *nested[MOST_NESTED];
     bool attached = dead != NULL && core_is_attached(dead);
+    if (pid != 0)
+        ramet_dumpable_abandon(maker);
     if (dead != NULL && !attached)
         core_gil_mend(dead, (int)ramet_syscall0(__NR_gettid));
     int count = gather_nested(nested, 0, maker);
