@@ -72,6 +72,7 @@ struct ramet_launch {
     int parent_ends;         /* a futex word: not 0 while the parent is a helper thread, which will end */
     int opened;              /* a futex word: the number of the last gate that is open */
     int arrived;             /* a futex word: how far the child is */
+    int tid;                 /* the kernel writes it, where it is asked to: before the child's first step */
     int waits_at;            /* the gate at which it waits, 0 for none */
     size_t at;               /* the step that is carried out */
     struct ramet_inside inside;

@@ -112,12 +112,12 @@ static bool make_tasks(struct ramet_ahead *child, const struct ramet_request *as
 /* Its end in the child's table is at the place, which has nothing again when the child has its own table. */
 static bool make(struct ramet_ahead *child, const struct ramet_request *request, int place, int nothing, struct ramet_report *report)
 {
-    const bool saved = child->first->changes_identity && ramet_dumpable_save();
+    const struct ramet_launch *launch = child->launch;
+    const uint64_t mark = child->first->changes_identity ? ramet_dumpable_save(&launch->inside.child, &launch->arrived) : 0;
     const ramet_sigset mask = ramet_block_signals();
     const bool waits = make_tasks(child, request, report);
     ramet_set_signal_mask(mask);
-    if (saved)
-        ramet_dumpable_restore();
+    ramet_dumpable_restore(mark);
     dup3(nothing, place, O_CLOEXEC);
     return waits;
 }

@@ -24,7 +24,7 @@ struct ramet_underway {
     int tid;                /* the kernel writes it, before the child's first step; 0: no child was made */
     int pidfd;              /* likewise */
     int helper_lives;       /* a futex word: the helper thread's CHILD_CLEARTID */
-    bool dumpable_saved;    /* see dumpable.h */
+    uint64_t mark;          /* see dumpable.h */
     struct ramet_stack *stack, *helper_stack;
     struct ramet_plan *plan;
     struct ramet_request request;
@@ -44,8 +44,7 @@ static bool is_over(const struct ramet_underway *child)
 
 static void restore_dumpable(struct ramet_underway *child)
 {
-    if (__atomic_exchange_n(&child->dumpable_saved, false, __ATOMIC_ACQ_REL))
-        ramet_dumpable_restore();
+    ramet_dumpable_restore(__atomic_exchange_n(&child->mark, 0, __ATOMIC_ACQ_REL));
 }
 
 static void discard(struct ramet_underway *child)
@@ -61,14 +60,18 @@ static void discard(struct ramet_underway *child)
 
 void ramet_underway_release(struct ramet_underway *child)
 {
-    if (is_over(child))
+    if (is_over(child)) {
         discard(child);
-    else
-        ramet_push(&left_behind, &child->link);
+        return;
+    }
+    if (__atomic_load_n(&child->launch.arrived, __ATOMIC_ACQUIRE) == RAMET_GONE)
+        restore_dumpable(child); /* its helper thread is about to end: it leaves this to nobody who may come late */
+    ramet_push(&left_behind, &child->link);
 }
 
 void ramet_underway_sweep(void)
 {
+    ramet_dumpable_settle();
     if (__atomic_load_n(&left_behind, __ATOMIC_RELAXED) == NULL)
         return;
     RAMET_EACH_TAKEN(link, &left_behind)
@@ -195,7 +198,7 @@ struct ramet_underway *ramet_launch_beside(const struct ramet_request *request, 
     child->plan = ramet_plan_hold(plan);
     child->launch.plan = plan;
     child->launch.maker_process = (int)ramet_syscall0(__NR_getpid);
-    child->dumpable_saved = plan->changes_identity && ramet_dumpable_save();
+    child->mark = plan->changes_identity ? ramet_dumpable_save(&child->tid, &child->launch.arrived) : 0;
     const ramet_sigset mask = child->launch.mask = ramet_block_signals();
     *error = make(child, manner);
     ramet_set_signal_mask(mask);

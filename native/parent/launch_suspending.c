@@ -10,6 +10,20 @@
 #include "lent_memory.h"
 #include "safe_kill.h"
 
+/* They are the caller's, or clone() has the pidfd in one: then nobody else can tell how far the child is. */
+static bool has_words(const struct ramet_request *asked)
+{
+    const uint64_t flags = CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+    return (asked->args.flags & flags) != 0 || (asked->legacy && asked->args.flags & CLONE_PIDFD);
+}
+
+static void name_words(struct ramet_clone_args *args, struct ramet_launch *launch)
+{
+    launch->arrived = RAMET_MADE;
+    ramet_set_address(args, CLONE_PARENT_SETTID, &launch->tid);
+    ramet_set_address(args, CLONE_CHILD_CLEARTID, &launch->arrived);
+}
+
 /*
  * Returns when the child has exec'ed or ended: its pid or -errno. A caller that is itself a child in shared
  * memory may be killed meanwhile; it never returns then, and another task gets its stack. So all that the new
@@ -21,11 +35,9 @@ static long launch_suspended(const struct ramet_request *asked, const struct ram
     struct ramet_request request = *asked;
     *launch = *wanted;
     struct ramet_entry entry = ramet_prepare_launch(stack, &request, launch);
-    bool saved = launch->plan->changes_identity && ramet_dumpable_save();
-    long pid = ramet_clone(&request, &entry);
-    if (saved)
-        ramet_dumpable_restore();
-    return pid;
+    if (!has_words(asked))
+        name_words(&request.args, launch);
+    return ramet_clone(&request, &entry);
 }
 
 /* Some kernels and security modules (Yama) do not let a child fetch what its maker has open: then tables are copied. */
@@ -83,6 +95,9 @@ static void launch_on(struct ramet_stack *stack, const struct ramet_request *req
         wanted->maker = (int)ramet_syscall0(__NR_gettid);
         wanted->maker_process = (int)ramet_syscall0(__NR_getpid);
     }
+    const bool is_known = !has_words(request);
+    const uint64_t mark =
+        wanted->plan->changes_identity ? ramet_dumpable_save(is_known ? &launch->tid : NULL, is_known ? &launch->arrived : NULL) : 0;
     report->pid = launch_suspended(request, wanted, stack);
     if (has_failed_to_fetch(launch, report->pid)) {
         discard(report->pid, pidfd == NULL ? -1 : *pidfd);
@@ -98,6 +113,7 @@ static void launch_on(struct ramet_stack *stack, const struct ramet_request *req
         report->pidfd = *pidfd;
     if (launch->plan->enters)
         report_inside(&launch->inside, report);
+    ramet_dumpable_restore(mark); /* what goes on in this memory though its maker was killed has ended by now */
     if (pidfd != NULL)
         *pidfd = report->pidfd;
 }

@@ -6,15 +6,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "brief_lock.h"
 #include "epoch.h"
 #include "futex.h"
 #include "host_thread.h"
 #include "libc_thread.h"
 #include "lock_free_stack.h"
-#include "task_state.h"
 
 #define LONGEST_WAIT (10 * RAMET_SECOND)
-#define LONGEST_USE (RAMET_SECOND / 5)
 #define PAUSE (RAMET_MILLISECOND / 2)
 
 /*
@@ -23,7 +22,7 @@
  */
 struct entry {
     struct ramet_link link;
-    int user; /* the tid of the task that uses it; 0: none */
+    struct ramet_brief_lock lock;
     struct ramet_host *host; /* NULL: empty */
 };
 
@@ -39,30 +38,6 @@ static void set(struct entry *entry, struct ramet_host *host)
     __atomic_store_n(&entry->host, host, __ATOMIC_RELEASE);
 }
 
-/*
- * Each use takes less than a microsecond, or until the task gets a processor again. A task that was killed meanwhile has
- * left nothing half changed; its tid may be one of another pid namespace, or of a process that has forked.
- */
-static void begin_use(struct entry *entry)
-{
-    const int me = (int)ramet_syscall0(__NR_gettid);
-    int64_t deadline = 0;
-    int user = 0;
-    while (!__atomic_compare_exchange_n(&entry->user, &user, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-        if (deadline == 0)
-            deadline = ramet_now() + LONGEST_USE;
-        if (ramet_now() >= deadline || ramet_task_has_ended(user))
-            continue; /* takes it over, unless another task does so first */
-        ramet_pause(PAUSE);
-        user = 0;
-    }
-}
-
-static void end_use(struct entry *entry)
-{
-    __atomic_store_n(&entry->user, 0, __ATOMIC_RELEASE);
-}
-
 static bool is_over(const struct ramet_host *host)
 {
     return __atomic_load_n(&host->stage, __ATOMIC_ACQUIRE) == RAMET_ENDED || host->epoch != ramet_epoch();
@@ -71,7 +46,7 @@ static bool is_over(const struct ramet_host *host)
 /* Drops a host thread that is over. Returns one of that maker's, and takes it out if `take`. maker: 0 for none. */
 static struct ramet_host *look_at(struct entry *entry, pid_t maker, bool take)
 {
-    begin_use(entry);
+    ramet_brief_lock_take(&entry->lock);
     struct ramet_host *host = used(entry), *over = NULL, *found = NULL;
     if (host != NULL && is_over(host))
         over = host;
@@ -79,7 +54,7 @@ static struct ramet_host *look_at(struct entry *entry, pid_t maker, bool take)
         found = host;
     if (over != NULL || (found != NULL && take))
         set(entry, NULL);
-    end_use(entry);
+    ramet_brief_lock_give(&entry->lock);
     if (over != NULL)
         ramet_host_release(over);
     return found;
@@ -97,11 +72,11 @@ static struct ramet_host *find(pid_t maker, bool take)
 
 static bool put_into(struct entry *entry, struct ramet_host *host)
 {
-    begin_use(entry);
+    ramet_brief_lock_take(&entry->lock);
     bool empty = used(entry) == NULL;
     if (empty)
         set(entry, host);
-    end_use(entry);
+    ramet_brief_lock_give(&entry->lock);
     return empty;
 }
 
@@ -138,10 +113,10 @@ bool ramet_is_nested_host(int tid)
     struct ramet_link *link = __atomic_load_n(&entries, __ATOMIC_ACQUIRE);
     for (; link != NULL && !lends; link = link->next) {
         struct entry *entry = (struct entry *)link;
-        begin_use(entry);
+        ramet_brief_lock_take(&entry->lock);
         struct ramet_host *host = used(entry);
         lends = host != NULL && !is_over(host) && host->tid == tid;
-        end_use(entry);
+        ramet_brief_lock_give(&entry->lock);
     }
     return lends;
 }

@@ -88,7 +88,9 @@ static bool recover(void *context)
     call->over = true; /* an exception for the child would be raised here, where the identity is the child's */
     bool interrupted = call->state->async_exc != NULL;
     release(&released, call, nested);
-    core_recover(call->state, &call->found);
+    PyThreadState *dead = call->state;
+    call->state = NULL; /* first, as in core_clean_up() */
+    core_recover(dead, &call->found);
     if (interrupted && PyThreadState_SetAsyncExc(mine->thread_id, PyExc_SystemExit) > 0)
         core_swallow_interrupt(mine);
     core_table_abandon(&call->table);

@@ -4,6 +4,7 @@
  */
 #include "clone_subinterpreter.h"
 
+#include "dumpable.h"
 #include "futex.h"
 #include "safe_kill.h"
 #include "plan_object.h"
@@ -54,6 +55,8 @@ static void delete_strays(PyThreadState *mine)
 void core_recover_subinterpreter(struct core_hosted *call)
 {
     PyThreadState *mine = call->recovering;
+    if (!call->finished)
+        ramet_dumpable_abandon(call->own_pid);
     if (core_is_attached(NULL))
         PyEval_RestoreThread(mine);
     else

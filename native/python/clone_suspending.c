@@ -36,14 +36,14 @@ struct suspending {
     pid_t pid;   /* as the child sees it */
     const struct ramet_stack *stack;
     struct ramet_dump_guard *guard;
-    struct core_table_user table;
+    struct core_table_user *table; /* not on this stack: who is killed while it waits leaves it in the list */
     struct core_dead_frames found; /* of a child that did not finish */
 };
 
 static void set_up(struct suspending *call)
 {
     call->pid = (pid_t)ramet_syscall0(__NR_getpid);
-    core_table_set_up(&call->table, call->pid);
+    core_table_set_up(call->table, call->pid);
     if (call->clear_handlers)
         ramet_clear_handlers();
     if (call->guards_dumps)
@@ -60,7 +60,7 @@ static int run_python(void *fn, void *arg, void *context)
     core_set_stack_bounds(call->state, call->stack);
     PyEval_RestoreThread(call->state);
     int code = core_invoke(fn, arg);
-    core_table_close(&call->table, NULL);
+    core_table_close(call->table, NULL);
     PyEval_SaveThread();
     return code;
 }
@@ -75,7 +75,7 @@ static int run_task(void *task, void *arg, void *context)
     call->outlived = call->is_process && core_outlived_by_threads();
     if (call->outlived)
         return code;
-    core_table_close(&call->table, task);
+    core_table_close(call->table, task);
     bool clean = core_is_clean(call->state) && !(call->is_process && ramet_nested_hosts_any());
     PyEval_SaveThread();
     call->clean = clean;
@@ -117,7 +117,7 @@ static void recover(PyThreadState *mine, struct suspending *call, SharedTaskObje
         PyThreadState_Swap(state);
     PyThreadState *noted = core_note_state(state);
     core_recover(call->state, &call->found);
-    core_table_abandon(&call->table);
+    core_table_abandon(call->table);
     core_take_stock(&call->found, NULL, task, false);
     if (!call->finished)
         core_shared_task_forget(task);
@@ -190,12 +190,18 @@ static long clone_python(struct core_request *request)
     };
     if (call.state == NULL)
         return -ENOMEM;
+    call.table = PyMem_RawCalloc(1, sizeof *call.table);
+    if (call.table == NULL) {
+        core_delete_state(call.state);
+        return -ENOMEM;
+    }
     struct ramet_entry entry = {run_python, &call, request->fn, request->arg, core_exit_call(request)};
     if (request->fn == NULL) {
         entry.run = run_task;
         entry.fn = request->task;
     }
-    core_table_enter(&call.table, call.state, request->kernel.args.flags);
+    core_table_enter(call.table, call.state, request->kernel.args.flags);
+    call.table->maker = (pid_t)ramet_syscall0(__NR_getpid);
     union {
         struct ramet_dump_guard guard; /* while there is a child */
         char stack[LOOK_STACK_BYTES] __attribute__((aligned(16)));
@@ -236,6 +242,7 @@ static long clone_python(struct core_request *request)
     core_note_state(noted);
     go_on(mine, &call, request->task, pid);
     core_forget_suspended(&suspended);
+    PyMem_RawFree(call.table);
     return pid;
 }
 

@@ -32,7 +32,7 @@ typedef struct {
     int waiting;
     bool own_interpreter;   /* it has an interpreter of its own */
     bool expired; /* it was killed at its deadline; told when the host thread goes */
-    bool marked;  /* it is another user's, and the memory not dumpable while it lives */
+    uint64_t mark; /* it is another user's, and the memory not dumpable while it lives: see dumpable.h; 0: it is not */
     int pid;
     int pidfd;
     PyObject *fn, *args, *context; /* until they are called; with an interpreter of its own fn is its subinterpreter's code */

@@ -11,7 +11,7 @@
 void core_look_at_hosted(struct core_hosted *call)
 {
     call->found.frames = 0;
-    if (call->finished)
+    if (call->finished || call->state == NULL)
         return;
     if (call->guards_dumps)
         ramet_restore_after_dump(call->guard);
@@ -50,9 +50,9 @@ void core_clean_up(struct core_hosted *call, PyThreadState *mine)
     Py_CLEAR(call->kept);
     Py_CLEAR(call->thread);
     core_forget_thread();
+    call->state = call->recovering = NULL; /* first: this thread may die with its process, and another recovers its child */
     PyThreadState_Clear(mine);
     core_delete_current_state(mine);
-    call->state = call->recovering = NULL;
 }
 
 void core_set_up_child(struct core_hosted *call)

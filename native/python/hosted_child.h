@@ -24,7 +24,7 @@ struct core_hosted_kind {
 struct core_hosted {
     const struct core_hosted_kind *kind;
     PyInterpreterState *interpreter;
-    PyThreadState *state;
+    PyThreadState *state; /* NULL once it is recovered */
     PyThreadState *recovering; /* the host thread's own state */
     PyObject *thread; /* its threading.current_thread(), kept for the next child; NULL: none yet, or the child died */
     PyObject *kept; /* it keeps alive what the child uses; NULL once the child has dropped it */

@@ -236,6 +236,21 @@ void core_table_abandon(struct core_table_user *user)
     clean_up(user, false, NULL);
 }
 
+static struct core_table_user *user_of(pid_t maker)
+{
+    struct core_table_user *user = users;
+    while (user != NULL && user->maker != maker)
+        user = user->next;
+    return user;
+}
+
+/* Their memory stays: a child of theirs may have the same table. */
+void core_table_abandon_of(pid_t maker)
+{
+    for (struct core_table_user *user; (user = user_of(maker)) != NULL;)
+        core_table_abandon(user);
+}
+
 /* The number of a descriptor in an object, which is that word's lower half: none from now on. */
 PyObject *core_forget_number(PyObject *module, PyObject *args)
 {

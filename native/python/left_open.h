@@ -17,6 +17,7 @@ struct core_table_user {
     struct core_table *table; /* NULL: the caller's, whose objects are not looked at */
     struct core_table own;
     bool may_have_pid;
+    pid_t maker; /* as it sees itself, where it is suspended meanwhile; else 0 */
     pid_t pid; /* as it sees it, for the threads that it starts; 0: another may have the same */
 };
 
@@ -35,6 +36,9 @@ void core_table_leave(struct core_table_user *user);
  * task's, an error takes its place. NULL: it has none.
  */
 void core_table_close(struct core_table_user *user, SharedTaskObject *task);
+
+/* After the end of a process: those that it had made, and was suspended for. */
+void core_table_abandon_of(pid_t maker);
 
 /* When it has died within its function: what is left forgets its number. */
 void core_table_abandon(struct core_table_user *user);

@@ -4,8 +4,10 @@
 #include <linux/sched.h>
 #include <sys/wait.h>
 
+#include "dumpable.h"
 #include "futex.h"
 #include "hosted_child.h"
+#include "left_open.h"
 #include "nested_hosts.h"
 #include "proc_file.h"
 #include "task_state.h"
@@ -24,6 +26,8 @@ static int detach_state(void *state, void *unused, void *context)
 /* Which state is attached is written in a thread-local since 3.12: so a task must go where the dead one was. */
 static void give_up_gil(const struct ramet_host *host, PyThreadState *state)
 {
+    if (state == NULL) /* it has, as a child that is recovered */
+        return;
     struct ramet_request request = {.args.flags = CLONE_VM | CLONE_VFORK, .size = sizeof request.args};
     struct ramet_entry entry = {detach_state, NULL, state, NULL, __NR_exit_group};
     core_lend_block(&request.args, host);
@@ -39,8 +43,10 @@ static void give_up_gil(const struct ramet_host *host, PyThreadState *state)
 static void recover_nested(struct ramet_host *host)
 {
     struct core_hosted *call = host->context;
-    core_recover(call->state, &call->found);
-    core_delete_state(call->recovering);
+    if (call->state != NULL) /* else its host thread has, and died after that */
+        core_recover(call->state, &call->found);
+    if (call->recovering != NULL)
+        core_delete_state(call->recovering);
     call->state = call->recovering = NULL;
     Py_CLEAR(call->early);
     core_table_abandon(&call->table);
@@ -54,12 +60,13 @@ static void recover_nested(struct ramet_host *host)
 }
 
 /* Adds the hosted children of one process to the list; how many are in it then. */
-static int gather_nested(struct ramet_host **nested, int count, pid_t maker)
+static int gather_nested(struct ramet_host **nested, int count, pid_t maker, const PyThreadState *mine)
 {
     while (count < MOST_NESTED && (nested[count] = ramet_nested_hosts_take(maker)) != NULL) {
         const struct core_hosted *call = nested[count]->context;
         core_look_at_hosted(nested[count]->context);
-        core_gil_mend(call->state, nested[count]->tid);
+        core_gil_mend(call->state != NULL ? call->state : mine, nested[count]->tid);
+        ramet_dumpable_abandon(call->own_pid);
         count++;
     }
     return count;
@@ -81,11 +88,13 @@ int core_regain_gil(PyThreadState *dead, PyThreadState *mine, pid_t maker, long 
 {
     struct ramet_host *nested[MOST_NESTED];
     bool attached = dead != NULL && core_is_attached(dead);
+    if (pid != 0)
+        ramet_dumpable_abandon(maker);
     if (dead != NULL && !attached)
         core_gil_mend(dead, (int)ramet_syscall0(__NR_gettid));
-    int count = gather_nested(nested, 0, maker);
+    int count = gather_nested(nested, 0, maker, mine);
     for (int i = 0; i < count; i++)
-        count = gather_nested(nested, count, ((const struct core_hosted *)nested[i]->context)->own_pid);
+        count = gather_nested(nested, count, ((const struct core_hosted *)nested[i]->context)->own_pid, mine);
     if (attached) /* they count as waiters before */
         core_gil_mend_after_holder(dead);
     for (int i = 0; i < count; i++)
@@ -102,7 +111,11 @@ int core_regain_gil(PyThreadState *dead, PyThreadState *mine, pid_t maker, long 
             release_gil_of_threads(mine, ((const struct core_hosted *)nested[i]->context)->own_pid);
         PyEval_RestoreThread(mine);
     }
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        core_table_abandon_of(((const struct core_hosted *)nested[i]->context)->own_pid);
         recover_nested(nested[i]);
+    }
+    if (pid != 0)
+        core_table_abandon_of(maker);
     return count;
 }

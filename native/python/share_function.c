@@ -79,7 +79,7 @@ static long share(struct core_request *request, SharedTaskObject *task)
 /* The memory is dumpable again when the child has ended, see dumpable.h; a caller that was suspended has seen its end. */
 static long share_marked(struct core_request *request, SharedTaskObject *task)
 {
-    task->marked = request->another_user && ramet_dumpable_save();
+    task->mark = request->another_user ? ramet_dumpable_save(NULL, NULL) : 0;
     long pid = share(request, task);
     if (pid <= 0 || request->kernel.args.flags & CLONE_VFORK)
         core_shared_task_unmark(task);

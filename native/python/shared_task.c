@@ -55,9 +55,8 @@ void core_shared_task_release(SharedTaskObject *self)
 
 void core_shared_task_unmark(SharedTaskObject *self)
 {
-    if (self->marked)
-        ramet_dumpable_restore();
-    self->marked = false;
+    ramet_dumpable_restore(self->mark);
+    self->mark = 0;
 }
 
 static void task_dealloc(SharedTaskObject *self)

@@ -2,6 +2,7 @@ import contextlib
 import functools
 import os
 import platform
+import random
 import signal
 import sys
 import threading
@@ -11,11 +12,12 @@ from typing import NoReturn
 import pytest
 
 import ramet
-from ramet import ChildDied, ExitStatus, lowlevel
+from ramet import Child, ChildDied, ExitStatus, lowlevel
 from ramet import CloneFlag as F
 
 from ...constants import SECONDS, repeated
 from ...looking import state_of
+from ...waiting import a_random_moment, nothing_unreaped, until
 
 
 class Counter(threading.Thread):
@@ -290,3 +292,24 @@ def test_a_thread_with_too_small_a_stack_is_refused(nothing_left: object) -> Non
     assert all("at least 49152" in words for words in told)
     in_thread(131072, lambda: told.append(ramet.vfork(str, 5).result()))
     assert told[2:] == ["5"]
+
+
+@pytest.mark.parametrize("inner", [ramet.vfork, functools.partial(ramet.clone, flags=F.VM)])
+def test_a_function_that_is_killed_while_it_makes_others(
+    inner: Callable[..., Child[int]],
+) -> None:
+    """What its children's recovery has freed is not freed again, and nothing refers to its stack."""
+
+    def make_for_ever() -> None:
+        while True:
+            inner(len, "abc").result()
+
+    numbers = random.Random(1)
+    for _ in range(30):
+        child = ramet.clone(make_for_ever, flags=F.VM)
+        a_random_moment(numbers, 0.02)
+        child.kill()
+        child.wait(60)
+        with open(os.devnull):  # its kind is one that is noted, in the table of who makes it
+            assert ramet.vfork(len, "abc").result() == 3
+    until(nothing_unreaped)

@@ -36,8 +36,9 @@ from ramet._sandbox.of_program import OfProgram
 from ramet._sandbox.prepared_children import PreparedChildren, _filling
 
 from ...constants import SECONDS
+from ...copies import forked
 from ...looking import python_below_tmp
-from ...waiting import nothing_unreaped, until
+from ...waiting import exit_code, nothing_unreaped, until
 from ..process.test_raise_at_each_line import Heard, Raiser, end
 from .plain_user import inner_ids
 from .taken_away import needs_all
@@ -540,21 +541,22 @@ def test_what_it_has_started_is_dead_when_it_was_waited_for(
 # ---- whose they are
 
 
-def test_no_wait_sees_them() -> None:
-    """Neither for any child, nor a handler of SIGCHLD."""
+def _nothing_is_seen_of_them() -> None:
     heard: list[int] = []
     pool = pool_of(Sandbox(warm=2))
-    before = signal.signal(signal.SIGCHLD, lambda *_: heard.append(1))
-    try:
-        pool._ready.popleft().end()
-        pool.fill()
-        assert len(pool._ready) == 2
-        with pytest.raises(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
-        pool.close()
-    finally:
-        signal.signal(signal.SIGCHLD, before)
+    signal.signal(signal.SIGCHLD, lambda *_: heard.append(1))
+    pool._ready.popleft().end()
+    pool.fill()
+    assert len(pool._ready) == 2
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+    pool.close()
     assert heard == []
+
+
+def test_no_wait_sees_them() -> None:
+    """Neither for any child, nor a handler of SIGCHLD: in a process that has no other child."""
+    assert exit_code(forked(_nothing_is_seen_of_them)) == 0
 
 
 def test_a_program_is_a_child_like_any_other() -> None:

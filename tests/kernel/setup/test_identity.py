@@ -4,14 +4,16 @@ import os
 import pwd
 import warnings
 from collections.abc import Callable
+from signal import SIGKILL
 from typing import Any, TypeAlias
 
 import pytest
 
 import ramet
-from ramet import Command
+from ramet import Child, CloneFlag, Command
 
 from ...constants import NOBODY, PR_GET_DUMPABLE, PR_GET_SECUREBITS
+from ...waiting import nothing_unreaped, until
 
 Told: TypeAlias = Callable[..., str]
 Status: TypeAlias = Callable[..., dict[str, str]]
@@ -249,6 +251,28 @@ def test_the_callers_memory_stays_dumpable(start: bool, root: None, nothing_left
         Command(["/no/such"], user=NOBODY).spawn()
     assert Command(["true"], user=NOBODY).spawn().wait(60).success
     assert dumpable() == 1
+
+
+@pytest.mark.parametrize("end", [Child.kill, lambda child: os.kill(child.pid, SIGKILL)])
+def test_the_mark_after_a_function_that_was_killed_while_it_launched(
+    end: Callable[[Child[None]], None], root: None, nothing_left: object
+) -> None:
+    """Who has changed the mark of the memory may be killed before it is restored: another does it then."""
+    launched: list[int] = []
+
+    def launch_for_ever() -> None:
+        while True:
+            launched.append(ramet.run(["/bin/true"], user=NOBODY, group=NOBODY).returncode)
+
+    for _ in range(10):
+        launched.clear()
+        child = ramet.clone(launch_for_ever, flags=CloneFlag.VM)
+        until(lambda: launched)
+        end(child)
+        assert child.wait(60).signal == SIGKILL
+        until(nothing_unreaped)
+        assert ramet.run(["/bin/true"]).returncode == 0
+        until(lambda: dumpable() == 1)
 
 
 def test_the_callers_own_identity_stays(root: None, nothing_left: object) -> None:
