@@ -35,7 +35,7 @@ static long launch_suspended(const struct ramet_request *asked, const struct ram
     struct ramet_request request = *asked;
     *launch = *wanted;
     struct ramet_entry entry = ramet_prepare_launch(stack, &request, launch);
-    if (!has_words(asked))
+    if (launch->plan->changes_identity && !has_words(asked))
         name_words(&request.args, launch);
     return ramet_clone(&request, &entry);
 }

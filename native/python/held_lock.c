@@ -84,6 +84,7 @@ static PyObject *held_exit(HeldObject *self, PyObject *const *what, Py_ssize_t c
 
 static PyMemberDef members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(HeldObject, call), READONLY, NULL},
+    {"is_taken", T_BOOL, offsetof(HeldObject, is_taken), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -572,6 +572,47 @@ def test_locks_of_the_standard_library_are_given_back(in_new_python: Start) -> N
     in_new_python(die_in_logging_and_threading).finish()
 
 
+def die_in_a_lock_of_this_library(recursive: bool) -> None:
+    import os
+    import signal
+    import threading
+    from typing import Any
+
+    import ramet
+    from ramet import CloneFlag as F
+    from ramet._core import Held
+
+    lock: Any = threading.RLock() if recursive else threading.Lock()
+    begun: list[int] = []
+
+    def hold() -> None:
+        with Held(lock) as take, Held(lock) as not_taken:
+            take()
+            assert not not_taken.is_taken
+            begun.append(1)
+            signal.pause()
+
+    child = ramet.clone(hold, flags=F.VM)
+    while not begun:
+        os.sched_yield()
+    child.kill()
+    child.wait()
+    taken: list[bool] = []
+    thread = threading.Thread(target=lambda: taken.append(lock.acquire(timeout=30)))
+    thread.start()
+    thread.join()
+    assert taken == [True]
+    assert child.losses is not None
+    assert [name.split(" ")[:3] for name in child.losses.released] == [["a", "lock", "of"]]
+    assert child.losses.locks == ()
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_a_lock_of_this_library_is_given_back(recursive: bool, in_new_python: Start) -> None:
+    """Else nobody could make a sandbox after the death of a function that was making one."""
+    in_new_python(die_in_a_lock_of_this_library, recursive).finish()
+
+
 def die_in_tempfile(someone_waits: bool) -> None:
     import os
     import signal

@@ -79,6 +79,8 @@ def _give_back(stock: "_Stock", own_identity: bool, collector: bool | None) -> N
     with suppress(Exception):
         stock.give_back_locks()
     with suppress(Exception):
+        stock.give_back_own_locks()
+    with suppress(Exception):
         stock.give_back_files()
     with suppress(Exception):
         stock.give_back_collector(collector)
@@ -105,7 +107,9 @@ class _Stock:
         self._stack = stack
         self._ident = ident
         self._own_identity = own_identity
-        self._entered = [(lock, code) for code, _, kept in noted for lock in _locks_of(kept)]
+        managers = [(code, one) for code, _, kept in noted for one in _managers_of(kept)]
+        self._entered = [(lock, code) for code, one in managers for lock in _lock_in(one)]
+        self._held = [(one, code) for code, one in managers if type(one) is _core.Held]
         self._entered += _taken_without_a_block(noted)
         self._entered += _taken_for_a_fork(noted)
         self._seen: list[object] = []
@@ -139,6 +143,13 @@ class _Stock:
             self._seen.append(lock)
             if times:
                 self.released.append(name)
+
+    def give_back_own_locks(self) -> None:
+        """This library's: what they guard is in order wherever an exception comes."""
+        for held, code in self._held:
+            if held.is_taken:
+                held.__exit__()
+                self.released.append(f"a lock of {code.co_qualname}")
 
     def give_back_files(self) -> None:
         """Their buffers count what was written; what was being written may come once more."""
@@ -200,13 +211,13 @@ class _Stock:
 # ---- what the frames refer to
 
 
-def _locks_of(kept: tuple[Any, ...]) -> Iterator[Any]:
+def _managers_of(kept: tuple[Any, ...]) -> Iterator[Any]:
     """A `with` block keeps the method for its end; since 3.14 a function, and its object after it."""
     for place, entry in enumerate(kept):
         if type(entry) in (BuiltinMethodType, MethodType):
-            yield from _lock_in(entry.__self__)
+            yield entry.__self__
         elif getattr(entry, "__name__", "") == "__exit__" and place + 1 < len(kept):
-            yield from _lock_in(kept[place + 1])
+            yield kept[place + 1]
 
 
 def _lock_in(manager: Any) -> Iterator[Any]:

@@ -116,7 +116,7 @@ def test_a_class_made_in_a_function_crosses(shared: ramet.Template) -> None:
 
 
 def test_the_main_module_of_a_script_crosses_and_is_not_run_again(tmp_path: Path) -> None:
-    """Its functions and classes work in both directions, and the script has run once."""
+    """Its functions and classes, also with slots, work in both directions, and the script has run once."""
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent("""\
@@ -130,8 +130,24 @@ def test_the_main_module_of_a_script_crosses_and_is_not_run_again(tmp_path: Path
         class Point:
             x: int
 
+        @dataclasses.dataclass(slots=True)
+        class Size:
+            width: int
+
+        class Box(Size):
+            __slots__ = ("__depth", "__weakref__")
+
+            def __init__(self, width, depth):
+                self.width, self.__depth = width, depth
+
+            def volume(self):
+                return self.width * self.__depth
+
         class Wrong(Exception):
             pass
+
+        def grown(size, depth):
+            return [Size(size.width + 1), Box(size.width, depth)]
 
         def scaled(point):
             if point.x < 0:
@@ -143,13 +159,19 @@ def test_the_main_module_of_a_script_crosses_and_is_not_run_again(tmp_path: Path
             print(type(child.result()) is Point)
             with template.clone(scaled, Point(-1)) as child:
                 print(type(child.exception()) is Wrong)
+            with template.clone(grown, Size(3), 4) as child:
+                size, box = child.result()
+                print(size, type(size) is Size, box.volume(), hasattr(box, "__dict__"))
+            with template.clone(Box.volume, box) as child:
+                print(child.result())
         """)
     )
     done = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stderr == ""
-    assert done.stdout == "this script runs\nPoint(x=20)\nTrue\nTrue\n"
+    told = "this script runs|Point(x=20)|True|True|Size(width=4) True 12 False|12"
+    assert done.stdout.splitlines() == told.split("|")
 
 
 def test_code_without_a_file_crosses() -> None:

@@ -43,9 +43,23 @@ def _derived_from(pickler: Any) -> Any:
                 return _parts_of(value)
             if isinstance(value, METHODS) and (named := by_name(value)) is not None:
                 return named
-            return super().reducer_override(value)
+            reduced = super().reducer_override(value)
+            if isinstance(value, type) and isinstance(reduced, tuple):
+                _keep_slots(value, reduced)
+            return reduced
 
     return ByValue
+
+
+def _keep_slots(kind: type, reduced: tuple[Any, ...]) -> None:
+    """Cloudpickle makes a class without them: what is pickled of its objects there fits none of those here.
+
+    Its arguments for a new class, not of an enum, begin with the metaclass; the fourth is what the class has
+    from the first on.
+    """
+    metaclass, *_, named = (*reduced[1][:4], None)[:4]
+    if "__slots__" in vars(kind) and metaclass is type(kind) and isinstance(named, dict):
+        named.setdefault("__slots__", vars(kind)["__slots__"])
 
 
 def _with_its_file(reduce: Callable[[CodeType], Any]) -> Callable[[CodeType], Any]:
