@@ -54,8 +54,8 @@ def _derived_from(pickler: Any) -> Any:
 def _keep_slots(kind: type, reduced: tuple[Any, ...]) -> None:
     """Cloudpickle makes a class without them: what is pickled of its objects there fits none of those here.
 
-    Its arguments for a new class, not of an enum, begin with the metaclass; the fourth is what the class has
-    from the first on.
+    Its arguments for a new class, not of an enum, begin with the metaclass; the fourth is what the class
+    has from the first on.
     """
     metaclass, *_, named = (*reduced[1][:4], None)[:4]
     if "__slots__" in vars(kind) and metaclass is type(kind) and isinstance(named, dict):
