@@ -148,8 +148,8 @@ class _Stock:
         """This library's: what they guard is in order wherever an exception comes."""
         for held, code in self._held:
             if held.is_taken:
-                held.__exit__()
-                self.released.append(f"a lock of {code.co_qualname}")
+                told = self.released if _is_given_back(held) else self.locks
+                told.append(f"a lock of {code.co_qualname}")
 
     def give_back_files(self) -> None:
         """Their buffers count what was written; what was being written may come once more."""
@@ -218,6 +218,15 @@ def _managers_of(kept: tuple[Any, ...]) -> Iterator[Any]:
             yield entry.__self__
         elif getattr(entry, "__name__", "") == "__exit__" and place + 1 < len(kept):
             yield kept[place + 1]
+
+
+def _is_given_back(held: _core.Held) -> bool:
+    """Not an RLock that knows another owner."""
+    try:
+        held.__exit__()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _lock_in(manager: Any) -> Iterator[Any]:

@@ -57,9 +57,9 @@ def _keep_slots(kind: type, reduced: tuple[Any, ...]) -> None:
     Its arguments for a new class, not of an enum, begin with the metaclass; the fourth is what the class
     has from the first on.
     """
-    metaclass, *_, named = (*reduced[1][:4], None)[:4]
-    if "__slots__" in vars(kind) and metaclass is type(kind) and isinstance(named, dict):
-        named.setdefault("__slots__", vars(kind)["__slots__"])
+    made_with = reduced[1]
+    if "__slots__" in vars(kind) and made_with[0] is type(kind):
+        made_with[3].setdefault("__slots__", vars(kind)["__slots__"])
 
 
 def _with_its_file(reduce: Callable[[CodeType], Any]) -> Callable[[CodeType], Any]:

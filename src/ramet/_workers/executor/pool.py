@@ -445,9 +445,8 @@ class Pool:
                 return
             if not ((is_quick or not self._begins_beside()) and self._begin_next()):
                 break
-        self._must_answer_by = (
-            math.inf
-        )  # no clone is awaited: what was pending may have been cancelled
+        # No clone is awaited: what was pending may have been cancelled.
+        self._must_answer_by = math.inf
 
     def _awaits_clone(self) -> bool:
         """Whether one is being made for the next call; then this thread is told of it as of all else.
