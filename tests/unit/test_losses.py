@@ -1,8 +1,11 @@
 import pickle
+from threading import Lock, RLock, Thread, get_ident
 
 import pytest
 
 from ramet import ChildDied, ExitStatus, Losses
+from ramet._core import Held
+from ramet._function.recovery import _Stock
 
 
 def test_losses_say_what_is_lost() -> None:
@@ -32,3 +35,18 @@ def test_the_error_tells_of_the_losses() -> None:
             "killed by SIGKILL; lost 1 frame with 2 references; gave up 1, and kept 3 objects"
         )
     assert ChildDied(ExitStatus.from_wstatus(9), 4711).losses is None
+
+
+def test_a_lock_of_another_owner_keeps_no_other_from_being_given_back() -> None:
+    """It is told as one that stays locked."""
+    of_another, lock = RLock(), Lock()
+    first, second = Held(of_another), Held(lock)
+    thread = Thread(target=first)
+    thread.start()
+    thread.join()
+    second()
+    code = test_a_lock_of_another_owner_keeps_no_other_from_being_given_back.__code__
+    stock = _Stock([(code, (), (first.__exit__, second.__exit__))], get_ident(), True, b"")
+    stock.give_back_own_locks()
+    assert not lock.locked()
+    assert stock.locks == stock.released == [f"a lock of {code.co_qualname}"]
