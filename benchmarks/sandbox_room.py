@@ -46,6 +46,9 @@ def room(sandbox: ramet.Sandbox, folder: Path, name: str) -> Room:
         or made is None
     ):
         raise ValueError("this machine has no namespaces, no Landlock or no seccomp for it")
+    below_tmp = [one.path for one in confinement.ground.view.shown if one.path.startswith("/tmp/")]
+    if below_tmp:  # each launch mounts it in its own /tmp, which the floor does not
+        raise ValueError(f"{below_tmp[0]} is below /tmp, where the floor in C shows nothing")
     description, program = folder / f"{name}.room", folder / f"{name}.filter"
     description.write_text(
         "\n".join([*_around(confinement), *_root(confinement), *_rules(confinement)]) + "\n"
