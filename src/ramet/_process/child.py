@@ -289,7 +289,8 @@ class Child(_core.Handle, Generic[T_co]):
         try:
             if number == signal.SIGKILL and self._task is not None and self._shares_memory():
                 self._kill_sharer(self._task)
-            elif self.pidfd is not None or self.poll() is None:
+            # Not by poll(): another thread that settles how it ended may wait for who calls this.
+            elif self.pidfd is not None or not Child._has_ended(self, 0.0):
                 self._signal(number)
         except ProcessLookupError:
             pass

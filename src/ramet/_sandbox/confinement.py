@@ -56,6 +56,7 @@ class Confinement:
             self.amounts.close()
             raise
         self.asked = sandbox  # the caller's own description
+        self.used = 0  # when it was used last, among those that are kept
         self.sandbox = sandbox = self.plan.launched
         self._read_once = _read_once(sandbox)
         self.identity = identity(self.plan.own_id)

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections import OrderedDict
+from itertools import count
 from typing import Any, TypeVar, cast
 
 from .._core import Held
@@ -13,7 +13,10 @@ from .planning import machine
 C = TypeVar("C", bound=Confinement)
 
 _MOST_KEPT = 16  # each with four descriptors, and a cgroup or a few
-_kept: OrderedDict[tuple[type[Any], Sandbox], Confinement] = OrderedDict()
+# No OrderedDict: descriptions are compared by functions of Python's, in which a signal handler may raise:
+# that leaves an OrderedDict with a key that it lists and does not find.
+_kept: dict[tuple[type[Any], Sandbox], Confinement] = {}
+_uses = count(1)
 _callers: list[Confinement] = []
 _lock = threading.Lock()
 os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
@@ -26,7 +29,7 @@ def found_confinement(kind: type[C], sandbox: Sandbox) -> C | None:
         found = _kept.get((kind, sandbox))
         if found is None or not found.is_current:
             return None
-        _kept.move_to_end((kind, sandbox))
+        found.used = next(_uses)
         return cast(C, found)
 
 
@@ -45,7 +48,9 @@ def confinement_of(kind: type[C], sandbox: Sandbox, asked: Sandbox | None = None
             found = kind(sandbox)
             found.asked = asked or sandbox
             while len(_kept) >= _MOST_KEPT:
-                _kept.popitem(last=False)[1].preparations.clear()  # which refers to it
+                oldest = min(_kept, key=lambda key: _kept[key].used)
+                _kept.pop(oldest).preparations.clear()  # which refers to it
+        found.used = next(_uses)
         _kept[kind, sandbox] = found
         return cast(C, found)
 

@@ -111,7 +111,7 @@ class PreparedChildren:
             for namespace in ending:
                 namespace.kill()
             while len(self._ready) < self._count and os.getpid() in self._usable_by:
-                with suppress(OSError):
+                with suppress(OSError, ValueError):  # of a layer, where its path is gone
                     prepared = self._prepare()
                     if prepared is not None:
                         self._ready.append(prepared)

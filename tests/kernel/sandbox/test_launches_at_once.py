@@ -1,10 +1,13 @@
 """Programs in a sandbox that several threads start, or wait for, at the same time."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 import ramet
+from ramet._kernel import pidfd
+from ramet._sandbox.amounts import place as place_module
 from ramet._sandbox.amounts.place import Place
 
 from ...constants import SECONDS
@@ -57,3 +60,22 @@ def test_two_who_wait_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None
         tell()
         others[0].join()
     assert told == ["cpu time"] * 2
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_who_kills_it_does_not_wait_for_who_reaps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that keeps the amounts of all, when one ends just as its time is up."""
+    ended = Place.ended
+    seen = SimpleNamespace(wait_readable=lambda *_: False, send=pidfd.send)  # a moment ago it ran
+
+    def beside_its_killer(place: Place, status: ramet.ExitStatus) -> ramet.ExitStatus:
+        killer = threading.Thread(target=place._exceed, args=("timeout",))
+        killer.start()
+        killer.join(SECONDS)
+        assert not killer.is_alive(), "it waits for this thread, which would wait for its lock"
+        return ended(place, status)
+
+    monkeypatch.setattr(place_module, "pidfds", seen)
+    monkeypatch.setattr(Place, "ended", beside_its_killer)
+    done = ramet.run(["true"], sandbox=ramet.Sandbox(require="best", timeout=1000))
+    assert (done.returncode, done.reason) == (0, "exited")

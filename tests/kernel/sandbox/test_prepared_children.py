@@ -124,6 +124,20 @@ def test_a_program_is_the_child_that_has_waited() -> None:
         assert [*sorted(rest[:-1]), rest[-1]] == [*sorted([*python_below_tmp(), "left"]), "3"]
 
 
+def test_none_is_made_where_a_path_of_its_layer_goes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does the thread fail that makes them: the next program tells its caller."""
+    monkeypatch.setattr(watch, "add", lambda *_: 0)  # no other makes one meanwhile
+    folder = tmp_path / "work"
+    folder.mkdir()
+    pool = pool_of(Sandbox(write=[folder], overlay=True, warm=1))
+    pool._ready.popleft().end()
+    monkeypatch.setattr(OfProgram, "make_current", lambda _: folder.rmdir())
+    assert pool.fill() == []
+    assert waiting_in(pool) == []
+
+
 def test_each_is_taken_once() -> None:
     """Three that live at the same time are in three namespaces, whether or not they were made ahead."""
     sandbox = Sandbox(warm=2)

@@ -386,6 +386,23 @@ def test_a_maker_that_is_killed_leaves_nothing(when: str, monkeypatch: pytest.Mo
         ramet.clone(time.sleep, 1000, sandbox=SANDBOX)
 
 
+@pytest.mark.parametrize("when", [None, "join_for_children", "begin"])
+def test_an_exception_before_the_maker_has_a_handle_leaves_nothing(
+    when: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the maker had made when it was killed for that, or had told."""
+
+    def make_and_raise(*given: Any) -> None:
+        ramet.clone(*given).wait()
+        raise Heard
+
+    if when is not None:
+        monkeypatch.setattr(pid_namespace, when, die)
+    monkeypatch.setattr(confined_clone, "clone", make_and_raise)
+    with pytest.raises(Heard):
+        ramet.clone(time.sleep, 1000, sandbox=SANDBOX)
+
+
 @pytest.mark.parametrize("name", [None, "another"])
 def test_its_name(name: str | None) -> None:
     """Its caller's, or its own; also where it has no /proc to give itself one by."""

@@ -31,6 +31,7 @@ from ramet._sandbox.planning.machine import this_machine
 from ramet._sandbox.planning.plan import Plan
 from ramet._sandbox.planning.row import Row
 from ramet._workers.template import called_child
+from ramet._workers.template.link import Link
 
 from ...constants import PATIENT_SECONDS, SYSTEM_CALLS
 from ...looking import python_below_tmp, state_of
@@ -175,6 +176,39 @@ def test_a_call_has_the_variables_that_are_named(monkeypatch: pytest.MonkeyPatch
         found = run(template, variables)
         assert found.keys() <= {"TZ", "LANG", "LC_CTYPE", "HOME"}
         assert found["TZ"] == "UTC"
+
+
+def test_a_call_of_a_template_that_was_started_again_has_the_variables_of_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that were changed before it was started again, and after."""
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("LANG", "C")
+    with ramet.Template(sandbox=Sandbox(), spares=0) as template:
+        monkeypatch.setenv("TZ", "Asia/Tokyo")
+        monkeypatch.delenv("LANG")
+        os.kill(template.pid, signal.SIGKILL)
+        with pytest.warns(ramet.TemplateRestarted):
+            assert run(template, os.getenv, "TZ") == "Asia/Tokyo"
+        assert run(template, os.getenv, "LANG") is None
+        monkeypatch.setenv("TZ", "UTC")
+        assert run(template, os.getenv, "TZ") == "UTC"
+
+
+def test_a_call_has_what_was_changed_while_its_template_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By another thread, say."""
+    confine = Link.confine
+
+    def change_first(*given: Any) -> Any:
+        monkeypatch.setenv("TZ", "Asia/Tokyo")
+        return confine(*given)
+
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setattr(Link, "confine", change_first)
+    with ramet.Template(sandbox=Sandbox(), spares=0) as template:
+        assert run(template, os.getenv, "TZ") == "Asia/Tokyo"
 
 
 def test_a_call_has_a_session_of_its_own(confined: ramet.Template) -> None:

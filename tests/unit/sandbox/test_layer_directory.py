@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,28 @@ def test_none_is_on_overlayfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 # ---- its end
+
+
+@pytest.mark.parametrize("step", ["setxattr", "mknod", "unlink", "open"])
+def test_an_interrupted_trial_leaves_nothing(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a signal handler raises after any of its calls comes out as it is, and no directory stays."""
+    before = os.listdir("/proc/self/fd")
+    call = getattr(os, step)
+
+    def interrupted(*arguments: Any, **named: Any) -> None:
+        monkeypatch.setattr(os, step, call)
+        done = call(*arguments, **named)
+        if step == "open":
+            os.close(done)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        LayerDirectory([], where=tmp_path)
+    assert os.listdir(tmp_path) == []
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_it_goes_with_all_that_is_in_it(tmp_path: Path) -> None:

@@ -114,9 +114,16 @@ def _why_not(made: str, opened: int) -> str | None:
         reason = _why_no_layer(opened)
     finally:
         if reason is not None:
-            os.rmdir(made)
-            os.close(opened)
+            _remove_attempt(made, opened)
     return reason
+
+
+def _remove_attempt(made: str, opened: int) -> None:
+    """Where a signal handler has raised, what was to be tried is still in it."""
+    try:
+        remove_own_tree(made)
+    finally:
+        os.close(opened)
 
 
 def _why_no_layer(opened: int) -> str | None:
@@ -150,7 +157,7 @@ def _made_in(parent: str) -> tuple[str, int]:
         try:
             _permit_owner(made)
             lock = _locked(made, fcntl.LOCK_SH)
-        except OSError:
+        except BaseException:  # a signal handler's exception, too
             os.rmdir(made)
             raise
         if lock is not None:

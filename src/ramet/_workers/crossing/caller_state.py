@@ -68,8 +68,10 @@ class ConfinedState(CallerState):
 
     __slots__ = ("_names",)
 
-    def __init__(self, names: frozenset[bytes]) -> None:
-        super().__init__()
+    def __init__(self, begun: CallerState, names: frozenset[bytes]) -> None:
+        """begun: what the process was started with, which the caller may have changed since."""
+        for name in CallerState.__slots__:
+            setattr(self, name, getattr(begun, name))
         self._names = names
 
     def _differences(self) -> tuple[dict[str, Any], Sequence[int]]:

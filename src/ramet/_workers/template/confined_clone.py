@@ -108,8 +108,7 @@ def _make(
         child.supervised_by(supervision)
         child.connect(made, Reader(False, True, by_template=True), lambda _: None)
     except BaseException:
-        if maker is not None:
-            _end_untold(made, maker, ours, until_then)
+        _end_untold(made, maker, ours, until_then)
         supervision.give_up()
         raise
     finally:
@@ -119,9 +118,13 @@ def _make(
         child.watched_by(deadline_thread, timeout)  # type: ignore[arg-type]
 
 
-def _end_untold(made: Clone, maker: Child[Any], ours: Channel, name: str) -> None:
-    """Own what the maker has made, children of this process: it is ended with ``made``."""
-    maker.wait()  # it is not killed, since it could not tell any more
+def _end_untold(made: Clone, maker: Child[Any] | None, ours: Channel, name: str) -> None:
+    """Own what the maker has made, children of this process: it is ended with ``made``.
+
+    maker: None where there is none, or where a handler has raised before it came here: it is dead then.
+    """
+    if maker is not None:
+        maker.wait()  # it is not killed, since it could not tell any more
     if not made.owns:
         _end_unowned(ours.receive_clone(made, 0.0, -1))
     if not made.owns:  # somebody else has killed it

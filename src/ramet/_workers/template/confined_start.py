@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from ..._kernel import procfs
@@ -32,10 +33,11 @@ class Confined:
         for name in options.keys() - _BESIDE_SANDBOX:
             raise ValueError(f"invalid {name} with sandbox for a template: leave it out")
         self.confinement = OfTemplate(with_path(sandbox))
-        environment = self.confinement.environment()
-        named = dict(word.split(b"=", 1) for word in environment)
         self.trusted = False
-        self._fresh = Fresh(loading._replace(by_value=True), {**options, "env": named})
+        self._fresh = Fresh(
+            *(loading._replace(by_value=True), options),
+            environment=partial(_variables, self.confinement),
+        )
         self._allow = loading.allow
         self._layers = self.confinement.layers
         self._names = frozenset(map(os.fsencode, sandbox.environment))
@@ -137,13 +139,18 @@ class Confined:
             raise TemplateError(f"the template cannot be confined: {error}") from error
         finally:
             loaded.link.close()
-        state = ConfinedState(self._names)
+        state = ConfinedState(loaded.caller_state, self._names)
         process = adopted(made)
         return begun(
             *(process, made.channel, state, (), self.trusted, made.namespace),
             is_confined=True,
             points=points,
         )
+
+
+def _variables(confinement: OfTemplate) -> dict[bytes, bytes]:
+    """Those that are named, as the caller has them now."""
+    return dict(word.split(b"=", 1) for word in confinement.environment())
 
 
 def confined(loading: Loading, options: Mapping[str, Any], sandbox: object) -> "Confined":

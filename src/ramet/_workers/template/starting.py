@@ -93,12 +93,16 @@ def refuse_foreign(options: Iterable[str], *, of_context: bool) -> None:
 
 
 class Fresh:
-    """A new interpreter, by Command."""
+    """A new interpreter, by Command. environment: what tells its variables at each start, as ``env``."""
 
     sandbox = None
 
     def __init__(
-        self, loading: Loading, options: Mapping[str, Any], executable: str | None = None
+        self,
+        loading: Loading,
+        options: Mapping[str, Any],
+        executable: str | None = None,
+        environment: Callable[[], Mapping[bytes, bytes]] | None = None,
     ) -> None:
         for name in _DECIDED_HERE & options.keys():
             raise ValueError(
@@ -117,6 +121,7 @@ class Fresh:
         self._loading = _crossing(loading)
         self._executable = executable or own_python()
         self._options = {"stdin": DEVNULL, **options}
+        self._environment = environment
 
     def with_more(self, modules: Iterable[str]) -> "Fresh":
         """The same, which imports these as well."""
@@ -139,6 +144,8 @@ class Fresh:
         argv = [self._executable, *flags, "-c", _CODE, str(number)]
         passed = (*(self._options.get("pass_fds") or ()), number)
         options = {**self._options, **self._nothing_for_closed(), "pass_fds": passed}
+        if self._environment is not None:
+            options["env"] = self._environment()
         return Command(argv, **options, die_with_parent=True).spawn()
 
     def _nothing_for_closed(self) -> dict[str, int]:
