@@ -48,8 +48,9 @@ def confinement_of(kind: type[C], sandbox: Sandbox, asked: Sandbox | None = None
             found = kind(sandbox)
             found.asked = asked or sandbox
             while len(_kept) >= _MOST_KEPT:
-                oldest = min(_kept, key=lambda key: _kept[key].used)
-                _kept.pop(oldest).preparations.clear()  # which refers to it
+                oldest, longest_unused = min(_kept.items(), key=lambda item: item[1].used)
+                longest_unused.preparations.clear()  # which refers to it
+                del _kept[oldest]
         found.used = next(_uses)
         _kept[kind, sandbox] = found
         return cast(C, found)
