@@ -326,6 +326,18 @@ def test_after_its_end_nothing_is_killed(with_limits: Make) -> None:
     place.close()
 
 
+def test_output_that_is_read_after_the_end_counts(made: Make) -> None:
+    """A pipe has it as long as nobody reads it, and another thread may reap its writer before."""
+    place = made(output=1000, memory=64 * MEGABYTE).new_place()
+    pid = start(place, ["/bin/false"])
+    _, word, rusage = os.wait4(pid, 0)
+    assert place.ended(ExitStatus.from_wstatus(word, rusage)).reason == "exited"
+    assert place.count_output(1000)
+    assert not place.count_output(1)
+    assert (place.usage().output, place.usage().limits_hit) == (1001, ("output",))
+    place.close()
+
+
 def test_usage_before_the_end_is_refused(with_limits: Make) -> None:
     """There is none yet."""
     place = with_limits(timeout=60).new_place()

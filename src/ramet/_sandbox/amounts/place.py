@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from ..._core import Held
@@ -286,8 +287,6 @@ class Place:
             cpu_seconds=seconds,
             bytes_written=written,
             peak_processes=_first(each.peak_processes() for each in cgroups),
-            output=self._output,
-            limits_hit=tuple(self._hits),
         )
 
     def _facts(self) -> Facts:
@@ -307,9 +306,10 @@ class Place:
             take()
             if self._usage is None and self._status is not None:
                 self._usage = self._counted(self._status)
-        if self._usage is None:
-            raise RuntimeError("invalid use of usage(): expected ended() to be called first")
-        return self._usage
+            if self._usage is None:
+                raise RuntimeError("invalid use of usage(): expected ended() to be called first")
+            # What it has written may be read when it has ended.
+            return replace(self._usage, output=self._output, limits_hit=tuple(self._hits))
 
     def close(self) -> None:
         """Give the cgroups back, which removes them or keeps them for the next child; once."""
