@@ -2,6 +2,7 @@
 
 import os
 import sys
+from fnmatch import filter as those_named
 from pathlib import Path
 
 
@@ -33,6 +34,15 @@ def shows_kthreadd() -> bool:
     """Whether /proc has the threads of the kernel, as that of the initial pid namespace has."""
     comm = Path("/proc/2/comm")
     return comm.exists() and comm.read_text() == "kthreadd\n"
+
+
+def directories_below(top: str, pattern: str) -> list[str]:
+    """Those with such names, sorted. Others may vanish meanwhile, at which rglob() of Python 3.12 fails."""
+    return sorted(
+        os.path.join(folder, name)
+        for folder, folders, _ in os.walk(top)
+        for name in those_named(folders, pattern)
+    )
 
 
 def python_below_tmp(*more: str) -> list[str]:

@@ -41,6 +41,7 @@ class CloneOfSession(NamedTuple):
         try:
             self._run()
             code = 0
+            _remove_temporary_directory()
         finally:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError):
@@ -137,6 +138,15 @@ def _ini(config: pytest.Config, name: str) -> Any:
 def _place_of(interrupt: KeyboardInterrupt) -> str:
     crash = pytest.ExceptionInfo.from_exception(interrupt).getrepr().reprcrash
     return "" if crash is None else f"{crash.path}:{crash.lineno}"
+
+
+def _remove_temporary_directory() -> None:
+    """Multiprocessing's, if this clone has made it: Python's own exit would, to which it does not come."""
+    with suppress(Exception):
+        util: Any = sys.modules["multiprocessing.util"]
+        for finalizer in list(util._finalizer_registry.values()):
+            if finalizer._callback is util._remove_temp_dir:
+                finalizer()  # which does nothing for the session's, by its pid
 
 
 def _require_no_processes() -> None:

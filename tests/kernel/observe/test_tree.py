@@ -10,11 +10,12 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
-from ramet.observe import Task, tree
+from ramet.observe import Task, Tree, tree
 from ramet.observe.kernel_objects import task_without_objects
 
 from ...constants import NOBODY, SECONDS, SYSTEM_CALLS, WALL
 from ...looking import shows_kthreadd
+from ...waiting import until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 BEST_EFFORT_4 = 2 << 13 | 4
@@ -302,6 +303,7 @@ def test_who_is_not_there_is_an_error() -> None:
 def test_tasks_may_end_while_they_are_looked_at(nothing_left: object) -> None:
     """Processes that come and go all the time are no error."""
     over = threading.Event()
+    looks: list[Tree] = []
 
     def make() -> None:
         while not over.is_set():
@@ -309,16 +311,22 @@ def test_tasks_may_end_while_they_are_looked_at(nothing_left: object) -> None:
             for child in children:
                 child.wait(SECONDS)
 
+    def look() -> bool:
+        """On one processor all of fifty looks may come before anything is made: go on until they differ."""
+        looks.append(tree(os.getpid()))
+        return len(looks) >= 50 and any(one.by_pid.keys() ^ looks[0].by_pid.keys() for one in looks)
+
     makers = [threading.Thread(target=make) for _ in range(2)]
     for maker in makers:
         maker.start()
-    looks = [tree(os.getpid()) for _ in range(50)]
-    over.set()
-    for maker in makers:
-        maker.join(SECONDS)
-    assert any(len(look.by_pid.keys() ^ looks[0].by_pid.keys()) for look in looks)
-    for look in looks:
-        assert look.tasks[0].pid == os.getpid()
+    try:
+        until(look)
+    finally:
+        over.set()
+        for maker in makers:
+            maker.join(SECONDS)
+    for one in looks:
+        assert one.tasks[0].pid == os.getpid()
 
 
 def test_a_proc_of_other_pids_is_refused() -> None:

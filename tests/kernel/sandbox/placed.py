@@ -18,6 +18,7 @@ from ramet._sandbox.amounts.usage import Usage
 from ramet._sandbox.description import Sandbox
 
 from ...copies import forked
+from ...looking import directories_below
 
 MEGABYTE = 1 << 20
 PYTHON = [sys.executable, "-I", "-S", "-c"]
@@ -129,5 +130,6 @@ CONTROLLERS = {"memory": "memory", "processes": "pids", "cpus": "cpu", "cpu_time
 def left() -> list[str]:
     """Cgroups of this process, wherever they are mounted."""
     mounts = [line.split(" ")[:3] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    tops = [Path(place) for _, place, kind in mounts if kind.startswith("cgroup")]
-    return [str(each) for top in tops for each in top.rglob(f"ramet-*-{os.getpid()}-*-sandbox")]
+    tops = [place for _, place, kind in mounts if kind.startswith("cgroup")]
+    pattern = f"ramet-*-{os.getpid()}-*-sandbox"
+    return [each for top in tops for each in directories_below(top, pattern)]

@@ -5,7 +5,6 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from ramet._sandbox.of_program import OfProgram
 
 from ...conftest import LeakCheck
 from ...constants import SECONDS
+from ...looking import directories_below
 from .taken_away import needs_all
 
 pytestmark = needs_all
@@ -49,9 +49,9 @@ def namespaces_kept() -> list[str]:
     return sorted(one for one in found if one.startswith(("mnt:", "user:", "net:")))
 
 
-def cgroups_made() -> list[Path]:
+def cgroups_made() -> list[str]:
     """Those of this process, in all hierarchies."""
-    return sorted(Path("/sys/fs/cgroup").rglob(f"ramet-*-{os.getpid()}-*"))
+    return directories_below("/sys/fs/cgroup", f"ramet-*-{os.getpid()}-*")
 
 
 @pytest.mark.parametrize(

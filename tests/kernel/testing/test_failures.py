@@ -205,6 +205,50 @@ def test_a_process_that_is_left_fails_its_test(suite: Suite, nothing_left: objec
     )
 
 
+SOCKETS = """
+    import multiprocessing
+    from multiprocessing.util import get_temp_dir
+
+    def note_directory():
+        process = multiprocessing.get_context("forkserver").Process(target=abs, args=(-1,))
+        process.start()
+        process.join()
+        with open("directories", "a") as file:
+            print(get_temp_dir(), file=file)
+
+    def test_that_passes():
+        note_directory()
+
+    def test_that_fails():
+        note_directory()
+        assert False
+"""
+OF_SESSION = """
+    from multiprocessing.util import get_temp_dir
+
+    def pytest_configure():
+        get_temp_dir()
+
+    def pytest_unconfigure():
+        assert get_temp_dir() == open("directories").read().split()[0]
+        assert __import__("os").path.isdir(get_temp_dir())
+"""
+
+
+@pytest.mark.parametrize("whose", ["clone", "session"])
+def test_the_directory_of_multiprocessings_sockets_is_removed(whose: str, suite: Suite) -> None:
+    """With the clone that has made it; one that the session has made stays as long as the session."""
+    suite.write(SOCKETS)
+    if whose == "session":
+        suite.write(OF_SESSION, "conftest")
+    result = suite.run("--ramet")
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    directories = (suite.path / "directories").read_text().split()
+    assert len(set(directories)) == (2 if whose == "clone" else 1)
+    assert [each for each in directories if os.path.exists(each)] == []
+
+
 JOBLIB = """
     import os, subprocess
     import joblib
