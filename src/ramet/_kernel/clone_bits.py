@@ -24,6 +24,7 @@ NEWTIME = CloneFlag.NEWTIME.value
 CLEAR_SIGHAND = CloneFlag.CLEAR_SIGHAND.value
 INTO_CGROUP = CloneFlag.INTO_CGROUP.value
 AUTOREAP = CloneFlag.AUTOREAP.value
+EMPTY_MNTNS = CloneFlag.EMPTY_MNTNS.value
 # The library's own, above bit 63: the kernel never sees it.
 STOPPED = CloneFlag.STOPPED.value
 

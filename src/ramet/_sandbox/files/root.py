@@ -12,6 +12,7 @@ from ..own_places import DEVICES, LAYERS, TERMINALS
 from ..view import Shown, View, directories_of, nearest, parent_of
 
 _STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
+_OF_STAGE, _DATA_OF_STAGE = mounts.MS_NOSUID | mounts.MS_NODEV, b"mode=755,size=1m"
 _FILE = 0o100644  # an empty regular file, to be mounted over
 _SAFE = mounts.ATTR_NOSUID | mounts.ATTR_NODEV
 _DEVICE_LINKS = (
@@ -85,6 +86,19 @@ def add_bare(steps: Steps) -> None:
     _mount_stage(steps)
     _mkdir(steps, os.fsdecode(_STAGE))
     _make_root(steps)
+
+
+def add_bare_in_empty(steps: Steps) -> None:
+    """The same in a mount namespace that was made with nothing in it: see EMPTY_MNTNS.
+
+    Its root directory takes no files, and is covered by one that does.
+    """
+    _take_own_umask(steps)
+    _mount(steps, b"tmpfs", b"/", _OF_STAGE, _DATA_OF_STAGE)
+    # The path "/" is the root below; ".." of it leads to what is mounted there: path_resolution(7).
+    steps.add("chdir", "CHDIR", b"/..", file=b"/..")
+    steps.add("chroot", "CHROOT", b".", file=b".")
+    _mkdir(steps, os.fsdecode(_STAGE))
 
 
 def _take_own_umask(steps: Steps) -> None:
@@ -182,7 +196,7 @@ def _inside(path: str) -> bytes:
 
 
 def _mount_stage(steps: Steps) -> None:
-    _mount(steps, b"tmpfs", _STAGE, mounts.MS_NOSUID | mounts.MS_NODEV, b"mode=755,size=1m")
+    _mount(steps, b"tmpfs", _STAGE, _OF_STAGE, _DATA_OF_STAGE)
     steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
 
 
