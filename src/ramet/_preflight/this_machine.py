@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ..law import Caller
+from ..law.version import parse_version, spans
 
 _MAPS = Path("/proc/self/maps")
 _VSYSCALL = 1 << 63  # where it is listed, no program can map anything
@@ -15,6 +16,11 @@ _VSYSCALL = 1 << 63  # where it is listed, no program can map anything
 def running_kernel() -> str:
     """The release of this machine's kernel, such as "6.18.2-generic": uname(2)."""
     return os.uname().release
+
+
+def kernel_is_since(version: str) -> bool:
+    """Whether the running kernel is of that version, such as "7.1", or later."""
+    return spans(parse_version(running_kernel()), version, None)
 
 
 @functools.cache

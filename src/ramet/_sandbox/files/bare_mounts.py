@@ -10,14 +10,13 @@ from contextlib import suppress
 
 from ..._kernel.clone_bits import EMPTY_MNTNS, NEWNS
 from ..._kernel.descriptors import Descriptors
-from ..._preflight.this_machine import running_kernel
+from ..._preflight.this_machine import kernel_is_since
 from ...errors import CloneError, SpawnError
-from ...law.version import parse_version
 from ..planning.machine import Machine, this_machine
 from ..planning.waiting_child import kept_namespaces
 from .root import add_bare, add_bare_in_empty
 
-_EMPTY_SINCE = 7, 1  # of Linux
+_EMPTY_SINCE = "7.1"  # Linux
 
 
 class BareMounts:
@@ -26,7 +25,7 @@ class BareMounts:
     def __init__(self) -> None:
         self._held = Descriptors()
         self.number = -1
-        if parse_version(running_kernel()) >= _EMPTY_SINCE:
+        if kernel_is_since(_EMPTY_SINCE):
             # A filter may forbid clone3(). What else keeps it from being made is told by the other way.
             with suppress(CloneError, SpawnError):
                 kept_namespaces(EMPTY_MNTNS, ["mnt"], lambda _: None, add_bare_in_empty, self._keep)
