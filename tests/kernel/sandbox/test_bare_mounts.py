@@ -2,7 +2,6 @@
 
 import os
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 import ramet
 from ramet._kernel.clone_bits import EMPTY_MNTNS, NEWNS
 from ramet._sandbox.files import bare_mounts as module
+from ramet._sandbox.planning import waiting_child
 
 from ...kernels import KERNEL
 
@@ -25,11 +25,10 @@ NEVER, EVER = "1000.0", "2.6.11"  # versions of Linux
 def flags(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Those of the children that make such namespaces, none of which is there yet."""
     seen: list[int] = []
-    make: Callable[..., None] = module.kept_namespaces
 
     def kept_namespaces(flags: int, *args: Any) -> None:
         seen.append(flags)
-        make(flags, *args)
+        waiting_child.kept_namespaces(flags, *args)
 
     monkeypatch.setattr(module, "kept_namespaces", kept_namespaces)
     monkeypatch.setattr(module, "_made", weakref.WeakValueDictionary())
@@ -66,7 +65,7 @@ def test_a_sandbox_is_the_same_either_way(
 def test_it_is_made_of_the_callers_where_an_empty_one_is_refused(
     flags: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A container's filter may forbid clone3(), which alone takes the flag, and an older kernel has it not."""
+    """A container's filter may forbid clone3(), which alone takes the flag; an older kernel lacks it."""
     monkeypatch.setattr(module, "_EMPTY_SINCE", EVER)
     monkeypatch.setattr(module, "EMPTY_MNTNS", EMPTY_MNTNS | ramet.CloneFlag.THREAD.value)
     assert mount_points("refused")
