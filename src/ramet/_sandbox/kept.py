@@ -18,7 +18,7 @@ _MOST_KEPT = 16  # each with four descriptors, and a cgroup or a few
 _kept: dict[tuple[type[Any], Sandbox], Confinement] = {}
 _uses = count(1)
 _callers: list[Confinement] = []
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may start a confined program as well
 os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
 
 
@@ -47,10 +47,10 @@ def confinement_of(kind: type[C], sandbox: Sandbox, asked: Sandbox | None = None
                 found.preparations.clear()
             found = kind(sandbox)
             found.asked = asked or sandbox
-            while len(_kept) >= _MOST_KEPT:
-                oldest, longest_unused = min(_kept.items(), key=lambda item: item[1].used)
+            by_use = sorted(_kept.items(), key=lambda item: item[1].used)
+            for oldest, longest_unused in by_use[: 1 - _MOST_KEPT]:
                 longest_unused.preparations.clear()  # which refers to it
-                del _kept[oldest]
+                _kept.pop(oldest, None)
         found.used = next(_uses)
         _kept[kind, sandbox] = found
         return cast(C, found)
@@ -60,9 +60,9 @@ def release(sandbox: Sandbox) -> None:
     """See Sandbox.release()."""
     with Held(_lock) as take:
         take()
-        keys = [key for key, found in _kept.items() if found.asked == sandbox]
-        released = [_kept.pop(key) for key in keys]
-    for found in released:
+        keys = [key for key, found in list(_kept.items()) if found.asked == sandbox]
+        released = [_kept.pop(key, None) for key in keys]
+    for found in filter(None, released):
         found.close()
 
 

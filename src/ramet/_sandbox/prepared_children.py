@@ -58,7 +58,7 @@ class PreparedChildren:
         self._count = count
         self._prepare = prepare
         self._usable_by = {os.getpid()}  # empty once it is closed
-        self._making = threading.Lock()  # they use the same place, one after the other
+        self._making = threading.RLock()  # they use the same place, one after the other
         self._held = Descriptors()
         self.nothing = self._held.open(os.open, os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.place = self._held.open(os.open, os.devnull, os.O_PATH | os.O_CLOEXEC)

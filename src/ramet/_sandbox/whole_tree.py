@@ -40,7 +40,7 @@ class Tree:
         self._thread: threading.Thread | None = None
         self._maker = os.getpid()
         self._is_over = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler, and a finalizer, may come here as well
 
     def add_steps(self, steps: Steps) -> None:
         """What the child does for it, with the caller's rights.
@@ -70,9 +70,7 @@ class Tree:
 
     def give_up(self) -> None:
         """There is no such child."""
-        with Held(self._lock) as take:
-            take()
-            self._is_over = True
+        if self._is_first():
             self._release()
 
     def end(self) -> None:
@@ -84,14 +82,22 @@ class Tree:
         self._end_once()
 
     def _end_once(self) -> None:
+        if self._is_first():
+            try:
+                self._end_rest()
+            finally:
+                self._release()
+
+    def _is_first(self) -> bool:
+        """Whether its end falls to the caller.
+
+        The lock is not held meanwhile: the thread that keeps amounts may come here with that of the place,
+        which the end of a cgroup takes.
+        """
         with Held(self._lock) as take:
             take()
-            if not self._is_over:
-                self._is_over = True
-                try:
-                    self._end_rest()
-                finally:
-                    self._release()
+            was_over, self._is_over = self._is_over, True
+        return not was_over
 
     def kill(self, child: Child[Any]) -> None:
         """Kill the child, which may have ended, and all others."""
@@ -242,15 +248,15 @@ class _Living:
     """The marks of children that live; while there is one, this process is a subreaper."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._marks: frozenset[int] = frozenset()
+        self._lock = threading.RLock()  # a signal handler, and a finalizer, may come here as well
+        self._marks: set[int] = set()
         self._block: Subreaper | None = None
         self._maker = os.getpid()
 
     @property
     def marks(self) -> frozenset[int]:
         """Those of all."""
-        return self._marks
+        return frozenset(self._marks)
 
     def add(self) -> int:
         """A new mark."""
@@ -258,13 +264,23 @@ class _Living:
             self._leave_to_original()
         with Held(self._lock) as take:
             take()
-            if self._block is None:
-                block = Subreaper()
-                block.__enter__()
-                self._block = block
             mark = new_mark()
-            self._marks |= {mark}
-            return mark
+            try:
+                self._marks.add(mark)
+                self._open()
+                return mark
+            except BaseException:
+                self._marks.discard(mark)
+                raise
+
+    def _open(self) -> None:
+        if self._block is None:
+            block = Subreaper()
+            block.__enter__()
+            if self._block is None:
+                self._block = block
+            else:  # a signal handler has begun one meanwhile
+                block.__exit__()
 
     def remove(self, mark: int) -> None:
         """It has ended."""
@@ -272,10 +288,12 @@ class _Living:
             return
         with Held(self._lock) as take:
             take()
-            self._marks -= {mark}
+            self._marks.discard(mark)
             if not self._marks and self._block is not None:
                 block, self._block = self._block, None
                 block.__exit__()
+            if self._marks:  # of a signal handler meanwhile
+                self._open()
 
     def reparented(self) -> list[int]:
         """The children of this process that it has not made."""

@@ -176,8 +176,13 @@ class Place:
             if self._is_over or self._pidfd < 0:
                 return None
             looks = (self._look_at_clock, self._look_at_cpu, self._look_at_memory)
-            pauses = [pause for look in looks if (pause := look()) is not None]
-            return None if self._killed_for is not None else min(pauses, default=None)
+            pauses = []
+            for look in looks:
+                pause = look()
+                if self._killed_for is not None or self._is_over:
+                    return None
+                pauses.append(pause)
+            return min((pause for pause in pauses if pause is not None), default=None)
 
     def _look_at_clock(self) -> float | None:
         if self._deadline is None:
@@ -225,8 +230,9 @@ class Place:
                 if self._kill is not None:
                     self._kill()
             finally:
-                with suppress(ProcessLookupError, PermissionError):
-                    pidfds.send(self._pidfd, self._pid, signal.SIGKILL)
+                if self._pidfd >= 0:  # else its last handle went meanwhile, with that of the kill
+                    with suppress(ProcessLookupError, PermissionError):
+                        pidfds.send(self._pidfd, self._pid, signal.SIGKILL)
                 self._kill_cgroups(_SHORT_KILL_SECONDS)  # the thread has others to look at
 
     # ---- when it has ended

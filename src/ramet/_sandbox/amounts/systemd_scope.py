@@ -91,7 +91,7 @@ class Scope:
             self.close()
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may ask for it as well
 _kept: tuple[int, "Scope"] | None = None
 
 
@@ -101,7 +101,11 @@ def scope_of_process(controllers: Sequence[str]) -> Scope:
     with Held(_lock) as take:
         take()
         if _kept is None or _kept[0] != os.getpid():
-            _kept = os.getpid(), Scope(controllers)
+            made = Scope(controllers)
+            if (
+                _kept is None or _kept[0] != os.getpid()
+            ):  # else a signal handler has made one meanwhile
+                _kept = os.getpid(), made
         return _kept[1]
 
 

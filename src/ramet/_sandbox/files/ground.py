@@ -32,7 +32,8 @@ from .root import add_root
 
 _MOUNTS = "/proc/self/mounts"
 
-_lock = threading.Lock()  # two threads shall not make one anew, nor ask one poll object
+# Two threads shall not make one anew, nor ask one poll object; a signal handler may.
+_lock = threading.RLock()
 os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
 
 

@@ -95,7 +95,7 @@ class CallMemories:
 
     def __init__(self) -> None:
         self._of_size: OrderedDict[int, MemoryLimits] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may begin a call as well
 
     def take(self, memory: int | str) -> CallMemory:
         """A budget of so many bytes. TypeError, ValueError: see parsed_memory()."""
@@ -114,5 +114,6 @@ class CallMemories:
         """Remove the cgroups."""
         with Held(self._lock) as take:
             take()
-            while self._of_size:
-                self._of_size.popitem()[1].close()
+            with suppress(KeyError):  # a signal handler has closed all
+                while self._of_size:
+                    self._of_size.popitem()[1].close()

@@ -27,7 +27,7 @@ class Watcher:
     """The thread that looks at all of them; there is none while there are none."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may begin a call as well
         self._watched: list[tuple[Watched, weakref.ref[CalledChild[Any]]]] = []
         self._thread: threading.Thread | None = None
         self._nothing_to_do = threading.Event()
