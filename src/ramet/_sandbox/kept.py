@@ -47,22 +47,29 @@ def confinement_of(kind: type[C], sandbox: Sandbox, asked: Sandbox | None = None
                 found.preparations.clear()
             found = kind(sandbox)
             found.asked = asked or sandbox
-            while len(_kept) >= _MOST_KEPT:
-                oldest = min(_kept, key=lambda key: _kept[key].used)
-                _kept.pop(oldest).preparations.clear()  # which refers to it
+            _make_room()
         found.used = next(_uses)
         _kept[kind, sandbox] = found
         return cast(C, found)
+
+
+def _make_room() -> None:
+    while len(_kept) >= _MOST_KEPT:
+        oldest = min(_kept, key=lambda key: _kept[key].used)
+        _kept.pop(oldest).preparations.clear()  # which refers to it
 
 
 def release(sandbox: Sandbox) -> None:
     """See Sandbox.release()."""
     with Held(_lock) as take:
         take()
-        keys = [key for key, found in _kept.items() if found.asked == sandbox]
-        released = [_kept.pop(key) for key in keys]
+        released = [_kept.pop(key) for key in _keys_of(sandbox)]
     for found in released:
         found.close()
+
+
+def _keys_of(sandbox: Sandbox) -> list[tuple[type[Any], Sandbox]]:
+    return [key for key, found in _kept.items() if found.asked == sandbox]
 
 
 def forget() -> None:

@@ -174,9 +174,12 @@ class Place:
             take()
             if self._is_over or self._pidfd < 0:
                 return None
-            looks = (self._look_at_clock, self._look_at_cpu, self._look_at_memory)
-            pauses = [pause for look in looks if (pause := look()) is not None]
+            pauses = self._looked()
             return None if self._killed_for is not None else min(pauses, default=None)
+
+    def _looked(self) -> list[float]:
+        looks = (self._look_at_clock, self._look_at_cpu, self._look_at_memory)
+        return [pause for look in looks if (pause := look()) is not None]
 
     def _look_at_clock(self) -> float | None:
         if self._deadline is None:
