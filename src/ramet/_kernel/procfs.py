@@ -70,11 +70,15 @@ def bytes_of(path: str) -> bytes:
     """The same as it is."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        parts = [os.read(descriptor, _PAGE)]
-        while len(parts[-1]) == _PAGE:
-            parts.append(os.read(descriptor, _PAGE))
+        return _read(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _read(descriptor: int) -> bytes:
+    parts = [os.read(descriptor, _PAGE)]
+    while len(parts[-1]) == _PAGE:
+        parts.append(os.read(descriptor, _PAGE))
     return b"".join(parts)
 
 

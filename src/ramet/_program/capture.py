@@ -9,7 +9,7 @@ import select
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, Any, Protocol, TypeAlias
 
 from .._kernel.timeouts import milliseconds_until
@@ -234,15 +234,18 @@ class Exchange:
                 is_first = False
                 if until in ready:
                     return False
-                for end in map(self._open.__getitem__, ready):
-                    if not end.move():
-                        self._close(end)
+                self._move(ready)
         finally:
             if until is not None:
                 self._poll.unregister(until)
             if not waits_for_one:
                 self._let_block(True)
         return True
+
+    def _move(self, ready: Iterable[int]) -> None:
+        for end in map(self._open.__getitem__, ready):
+            if not end.move():
+                self._close(end)
 
     def take_what_is_there(self) -> None:
         """Read what is in the pipes now."""

@@ -47,23 +47,30 @@ def confinement_of(kind: type[C], sandbox: Sandbox, asked: Sandbox | None = None
                 found.preparations.clear()
             found = kind(sandbox)
             found.asked = asked or sandbox
-            by_use = sorted(_kept.items(), key=lambda item: item[1].used)
-            for oldest, longest_unused in by_use[: 1 - _MOST_KEPT]:
-                longest_unused.preparations.clear()  # which refers to it
-                _kept.pop(oldest, None)
+            _make_room()
         found.used = next(_uses)
         _kept[kind, sandbox] = found
         return cast(C, found)
+
+
+def _make_room() -> None:
+    by_use = sorted(_kept.items(), key=lambda item: item[1].used)
+    for oldest, longest_unused in by_use[: 1 - _MOST_KEPT]:
+        longest_unused.preparations.clear()  # which refers to it
+        _kept.pop(oldest, None)
 
 
 def release(sandbox: Sandbox) -> None:
     """See Sandbox.release()."""
     with Held(_lock) as take:
         take()
-        keys = [key for key, found in list(_kept.items()) if found.asked == sandbox]
-        released = [_kept.pop(key, None) for key in keys]
+        released = [_kept.pop(key, None) for key in _keys_of(sandbox)]
     for found in filter(None, released):
         found.close()
+
+
+def _keys_of(sandbox: Sandbox) -> list[tuple[type[Any], Sandbox]]:
+    return [key for key, found in list(_kept.items()) if found.asked == sandbox]
 
 
 def forget() -> None:

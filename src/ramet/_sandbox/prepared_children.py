@@ -110,14 +110,17 @@ class PreparedChildren:
             ending = list(self._empty)
             for namespace in ending:
                 namespace.kill()
-            while len(self._ready) < self._count and os.getpid() in self._usable_by:
-                with suppress(OSError, ValueError):  # of a layer, where its path is gone
-                    prepared = self._prepare()
-                    if prepared is not None:
-                        self._ready.append(prepared)
-                        continue
-                break
+            self._prepare_lacking()
         return ending
+
+    def _prepare_lacking(self) -> None:
+        while len(self._ready) < self._count and os.getpid() in self._usable_by:
+            with suppress(OSError, ValueError):  # of a layer, where its path is gone
+                prepared = self._prepare()
+                if prepared is not None:
+                    self._ready.append(prepared)
+                    continue
+            break
 
     def reap(self, namespace: PidNamespace) -> bool:
         """Whether it has ended; then its init is reaped."""

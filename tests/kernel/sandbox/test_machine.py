@@ -14,7 +14,7 @@ from ramet import CloneFlag as F
 from ramet import SpawnError
 from ramet._kernel.names import PR_SET_DUMPABLE
 from ramet._sandbox.files import ground
-from ramet._sandbox.planning import questions
+from ramet._sandbox.planning import questions, waiting_child
 from ramet._sandbox.planning.machine import Machine, forget, this_machine
 from ramet._sandbox.planning.questions import Answer
 from ramet._sandbox.planning.waiting_child import kept_namespaces
@@ -179,6 +179,19 @@ def test_a_proc_of_other_pids() -> None:
 
     told = as_root_of_a_namespace(lambda: None, ask, F.NEWUSER | F.NEWPID)
     assert told == (False, ["open /proc: ESRCH", "open /proc: ESRCH", "granted"], [])
+
+
+def test_the_child_of_an_interrupted_caller_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, nothing_left: object
+) -> None:
+    """It waits at its gate where a signal handler raised before the block that ends it: it is killed."""
+
+    def interrupted(child: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(waiting_child._Waiting, "__enter__", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        kept_namespaces(int(F.NEWUSER), ["user"], lambda _: None, lambda _: None, lambda _: None)
 
 
 def test_no_more_user_namespaces() -> None:

@@ -362,14 +362,18 @@ def test_an_exception_of_a_handler_at_any_line_leaves_nothing() -> None:
 
 
 def test_what_is_made_in_vain_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The init of a namespace for which no child could be made is ended, and not left as a zombie."""
+    """The init of a namespace for which no child could be made is ended, and not left as a zombie.
+
+    Why is told by its errno, though its maker has left the caller's namespaces by then.
+    """
 
     def fail(*_: object) -> None:
         raise OSError(errno.EMFILE, "no descriptor is left")
 
     monkeypatch.setattr("ramet._process.tree.pid_namespace.join_for_children", fail)
-    with pytest.raises(ramet.RemoteError, match="no descriptor is left"):
+    with pytest.raises(ramet.SandboxError, match="no descriptor is left") as told:
         run(abs, -1)
+    assert told.value.errno == errno.EMFILE
 
 
 def die(*_: object) -> None:

@@ -116,9 +116,12 @@ class PidNamespace:
             seconds = seconds_until(deadline)
             if seconds is not None:
                 return self._is_reaped or self._reap(seconds)
-            while not (self._is_reaped or self._reap(_LOOK_SECONDS)):
-                self._reap_left()
+            self._reap_at_last()
             return True
+
+    def _reap_at_last(self) -> None:
+        while not (self._is_reaped or self._reap(_LOOK_SECONDS)):
+            self._reap_left()
 
     def is_left_alone(self, children_of_init: int) -> bool:
         """Whether no process is left in it but the init, which then waits to be killed, by end().

@@ -171,7 +171,7 @@ class Walk:
                 for member in sorted(self._members.values(), key=lambda one: one.pidfd is not None):
                     member.end()
             dead = self._wait(deadline)
-            refusing = [member.pid for member in self._members.values() if member.refuses]
+            refusing = self._refusing()
         finally:
             self.close()
         if self._looks and not can_look:
@@ -181,6 +181,9 @@ class Walk:
         if refusing:
             raise PermissionError(errno.EPERM, f"not permitted to kill {refusing}")
         return dead
+
+    def _refusing(self) -> list[int]:
+        return [member.pid for member in self._members.values() if member.refuses]
 
     def _stop_all(self) -> None:
         """Stop known ones and look for new ones until there is no new one while all are stopped."""

@@ -175,14 +175,20 @@ class Place:
             take()
             if self._is_over or self._pidfd < 0:
                 return None
-            looks = (self._look_at_clock, self._look_at_cpu, self._look_at_memory)
-            pauses = []
-            for look in looks:
-                pause = look()
-                if self._killed_for is not None or self._is_over:
-                    return None
+            pauses = self._looked()
+            is_over = self._killed_for is not None or self._is_over
+            return None if is_over else min(pauses, default=None)
+
+    def _looked(self) -> list[float]:
+        """In how many seconds to look at each again; a look may be the end, and the last."""
+        pauses = []
+        for look in (self._look_at_clock, self._look_at_cpu, self._look_at_memory):
+            pause = look()
+            if self._killed_for is not None or self._is_over:
+                break
+            if pause is not None:
                 pauses.append(pause)
-            return min((pause for pause in pauses if pause is not None), default=None)
+        return pauses
 
     def _look_at_clock(self) -> float | None:
         if self._deadline is None:

@@ -87,8 +87,10 @@ class Watch:
     def _ready(self) -> list[tuple[int, Look]]:
         with Held(self._changed) as take:
             take()
-            now = time.monotonic()
-            return [(number, look) for number, (at, look) in self._due.items() if at <= now]
+            return self._due_by(time.monotonic())
+
+    def _due_by(self, now: float) -> list[tuple[int, Look]]:
+        return [(number, look) for number, (at, look) in self._due.items() if at <= now]
 
 
 def _looked(look: Look) -> float | None:

@@ -65,9 +65,10 @@ class Part:
 
         Who owns a directory above it may have moved it away and made such a link since the layer was made.
         """
+        names = [name for name in self.root.split("/") if name]
         top = os.open("/", ONLY_A_PLACE | os.O_DIRECTORY)
         try:
-            return place_below([name for name in self.root.split("/") if name], top)
+            return place_below(names, top)
         finally:
             os.close(top)
 

@@ -60,8 +60,11 @@ class Captured:
         """Let go of what was written."""
         with Held(self._lock) as take:
             take()
-            while self.descriptors:
-                os.close(self.descriptors.pop())
+            self._close_all()
+
+    def _close_all(self) -> None:
+        while self.descriptors:
+            os.close(self.descriptors.pop())
 
     def _written(self) -> list[int]:
         return [min(found.st_size, found.st_blocks * _BLOCK) for found in self._statuses()]

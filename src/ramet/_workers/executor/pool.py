@@ -578,12 +578,9 @@ class Pool:
 
     def _expired(self, now: float) -> list[Call]:
         """The calls that should have ended by then; they are asked for once."""
-        found = []
         with Held(self._lock) as take:
             take()
-            while (call := self._deadlines.take_expired(now)) is not None:
-                found.append(call)
-        return found
+            return list(iter(lambda: self._deadlines.take_expired(now), None))
 
     def _look_at(self, descriptor: int) -> None:
         worker = self._workers.get(descriptor)
@@ -626,14 +623,17 @@ class Pool:
         with Held(self._lock) as take:
             take()
             for descriptor in descriptors:
-                if self._workers.get(descriptor) is worker:  # else it is another's by now
-                    del self._workers[descriptor]
-                    try:  # noqa: SIM105 - as above
-                        self._events.unregister(descriptor)
-                    except OSError:  # it was closed, which unregisters it
-                        pass
+                self._forget_descriptor(worker, descriptor)
             if worker in self._idle:
                 self._idle.remove(worker)
+
+    def _forget_descriptor(self, worker: Worker, descriptor: int) -> None:
+        if self._workers.get(descriptor) is worker:  # else it is another's by now
+            del self._workers[descriptor]
+            try:  # noqa: SIM105 - as above
+                self._events.unregister(descriptor)
+            except OSError:  # it was closed, which unregisters it
+                pass
 
     def _answered(self, worker: Worker, raised: bool, value: Any) -> None:
         if self._template.has_layers and self._rules.reuse == 1:

@@ -106,8 +106,7 @@ class CallMemories:
             take()
             limits = self._of_size.pop(size, None) or MemoryLimits(size)
             self._of_size[size] = limits
-            while len(self._of_size) > _MOST_SIZES:
-                self._of_size.popitem(last=False)[1].close()
+            self._keep(_MOST_SIZES)
         return CallMemory(limits)
 
     def close(self) -> None:
@@ -115,5 +114,8 @@ class CallMemories:
         with Held(self._lock) as take:
             take()
             with suppress(KeyError):  # a signal handler has closed all
-                while self._of_size:
-                    self._of_size.popitem()[1].close()
+                self._keep(0)
+
+    def _keep(self, most: int) -> None:
+        while len(self._of_size) > most:
+            self._of_size.popitem(last=False)[1].close()

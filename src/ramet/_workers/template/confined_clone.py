@@ -147,11 +147,13 @@ def _end_unowned(told: object) -> None:
 
 def _refusal(maker: Child[Any]) -> BaseException:
     error = maker.exception()
-    if isinstance(error, OSError):
-        return SandboxError(
-            error.errno or 1, f"the function cannot be confined: {error}", wish="sandbox"
-        )
-    return error or RuntimeError("the copy of this process that was to make the child has ended")
+    if error is not None:
+        return error
+    match maker.result():
+        case int(number), str(words):
+            what = f"the function cannot be confined: {words}"
+            return SandboxError(number, what, wish="sandbox")
+    return RuntimeError("the copy of this process that was to make the child has ended")
 
 
 def _own_name() -> bytes:
@@ -175,8 +177,17 @@ def _deadline_thread() -> _core.DeadlineThread:
 # ---- in the copy that makes it
 
 
-def _make_sibling(call: _Call, callers: Channel) -> None:
+def _make_sibling(call: _Call, callers: Channel) -> tuple[int, str] | None:
+    """Returns the errno and the words of what refuses it, as data: it may be less trusted by then."""
     callers.close()
+    try:
+        _make_confined(call)
+    except OSError as error:
+        return error.errno or errno.EIO, str(error).removeprefix(f"[Errno {error.errno}] ")
+    return None
+
+
+def _make_confined(call: _Call) -> None:
     name = _own_name() if call.name is None else call.name
     _take_name(call.name_until_then.encode())
     proc = own_mappings.open_proc()

@@ -128,9 +128,7 @@ class Link(PlainLink):
             token = object()
             try:
                 self._ask(kind, parts, token, descriptors, layer)
-                while id(token) not in self._answers:
-                    self._read()
-                answer = self._answers.pop(id(token))
+                answer = self._answer_to(token)
             except BaseException:
                 self._abandon(token)
                 raise
@@ -140,6 +138,11 @@ class Link(PlainLink):
             finally:
                 del answer  # a cycle, which would keep what all callers hold
         return answer
+
+    def _answer_to(self, token: object) -> Clone | OSError:
+        while id(token) not in self._answers:
+            self._read()
+        return self._answers.pop(id(token))
 
     def derive(self, loading: tuple[Any, ...]) -> Clone:
         """A clone that becomes a template of its own. Raises OSError and EndedError."""
@@ -212,12 +215,15 @@ class Link(PlainLink):
         with Held(self._lock) as take:
             take()
             self._correct()
-            while True:
-                while not self._spares and self._spares_asked():
-                    self._read()
-                spare = self._spares.pop(0) if self._spares else None
-                if spare is None or not wait_readable(spare.pidfd, 0.0):
-                    return spare  # one that was killed is left, and reaped
+            return self._next_spare()
+
+    def _next_spare(self) -> Clone | None:
+        while True:
+            while not self._spares and self._spares_asked():
+                self._read()
+            spare = self._spares.pop(0) if self._spares else None
+            if spare is None or not wait_readable(spare.pidfd, 0.0):
+                return spare  # one that was killed is left, and reaped
 
     @property
     def spares(self) -> int:
@@ -384,8 +390,7 @@ class Link(PlainLink):
             self._control.end_sending()
         with Held(self._lock) as take, suppress(EndedError, OSError, TemplateError):
             take()
-            while self._asked:
-                self._read()
+            self._read_all()
         with suppress(IndexError):  # a signal handler has closed it meanwhile
             while self._spares:
                 self._spares.pop(0).discard()
@@ -403,6 +408,10 @@ class Link(PlainLink):
             self._end_namespace(self._namespace, ends_calls=ends_calls)
         self._asked.clear()  # with the layers of those that were not told
         self._has_ended = True
+
+    def _read_all(self) -> None:
+        while self._asked:
+            self._read()
 
     def _end_namespace(self, namespace: PidNamespace, *, ends_calls: bool) -> None:
         """Its init is reaped now, or later where a child in it has not been waited for."""

@@ -62,11 +62,14 @@ class Watcher:
             self._nothing_to_do.wait(SECONDS_BETWEEN_LOOKS)
             with Held(self._lock) as take:
                 take()
-                self._watched = [one for one in self._watched if not _is_done(*one)]
+                self._watched = self._not_done()
                 self._idle_looks = 0 if self._watched else self._idle_looks + 1
                 if self._idle_looks > _MOST_IDLE_LOOKS:
                     self._thread = None
                     return
+
+    def _not_done(self) -> "list[tuple[Watched, weakref.ref[CalledChild[Any]]]]":
+        return [one for one in self._watched if not _is_done(*one)]
 
 
 def _is_done(watched: Watched, reference: "weakref.ref[CalledChild[Any]]") -> bool:
