@@ -156,7 +156,7 @@ def programs_anew(floors: Floors, made: Room) -> Job:
         "a sandbox for one program alone",
         [
             Contender("C, all made for each", median=floors.sandbox(made, TRUE, anew=True)),
-            Contender("ramet.run, another Sandbox", once=another),
+            Contender("ramet.run, another Sandbox", once=another, bar=1.1),
             *others(made),
         ],
         count=SEVERAL,
@@ -212,7 +212,7 @@ def beside_a_pool() -> Job:
     """A call now and then, beside a warm pool's, which is in no sandbox and in no fresh process."""
     job = Job("a confined call now and then", [])
     pool = opened(job, warm_pool)
-    # As many as a template has by default: to make one takes about as long as the pause between two calls.
+    # Two: to make one takes about as long as the pause between two calls.
     confined = opened(job, lambda: template(spares=2, sandbox=ramet.Sandbox()))
     free = opened(job, lambda: template(spares=2))
 

@@ -84,7 +84,7 @@ def cloned_at_the_call(floors: Floors) -> Job:
 
 def beside(method: str, bar: float) -> Job:
     """The same, as a ratio to multiprocessing's."""
-    job = Job(f"a fresh process, beside {method}", [])
+    job = Job(f"a fresh process, beside {method}", [], by_size=BY_SIZE)
     template = opened(job, lambda: ramet.Template(preload=["numpy", called.__name__], spares=0))
     job.contenders += [
         Contender(method, once=lambda: _process(method)),

@@ -633,7 +633,9 @@ def test_a_template_works_in_each_filter(word: str, forbidden: str) -> None:
             if forbidden == "refuse":
                 assert child.result(PATIENT_SECONDS) == errno.EPERM
             else:
-                assert child.wait(PATIENT_SECONDS).signal == signal.SIGSYS
+                status = child.wait(PATIENT_SECONDS)
+                assert (status.signal, status.reason) == (signal.SIGSYS, "forbidden call")
+                assert child.report.reason == "forbidden call"
         assert run(template, abs, -2) == 2
 
 

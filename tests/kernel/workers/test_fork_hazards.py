@@ -195,6 +195,18 @@ def test_the_wake_up_descriptor_is_not_the_callers() -> None:
         assert signal.SIGUSR1 not in (reader.read() or b"")
 
 
+def test_the_wake_up_descriptor_of_setup_is_not_that_of_calls() -> None:
+    """As an event loop sets it: what one call's signals wrote there another would read."""
+
+    def sets_one() -> None:
+        _, theirs = os.pipe()
+        os.set_blocking(theirs, False)
+        signal.set_wakeup_fd(theirs)
+
+    with ramet.Template(["pathlib"], setup=sets_one) as template:
+        assert run(template, signal.set_wakeup_fd, -1) == -1
+
+
 def test_the_pool_of_a_native_library_is_no_hazard() -> None:
     """Numpy's has ended before the first clone call, and begins again in each call that needs it."""
 

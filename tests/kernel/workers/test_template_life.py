@@ -246,6 +246,7 @@ def test_a_spare_has_been_warmed_up(tmp_path: Path) -> None:
 def test_spares_have_no_more_memory_than_is_said() -> None:
     """With room for none there is none, and calls run all the same."""
     with ramet.Template(spares=8, spares_memory=1) as template:
+        assert children_of_this_process() == {template.pid}
         assert run(template, os.getppid) == os.getpid()
         assert children_of_this_process() == {template.pid}
     with ramet.Template(spares=2, spares_memory=1 << 30) as template:

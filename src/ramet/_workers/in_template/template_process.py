@@ -164,6 +164,8 @@ class _Template:
                 rights.trusted = loading.trusted
             self._warm = loading.warm or self._warm
             load(loading, self._control)
+            # Of an event loop that setup has made: calls would write to it, and read what others wrote.
+            signal.set_wakeup_fd(-1)
             self._yields = _begin_to_yield()
             self._prepare_for_itself()
         except BaseException as error:

@@ -188,17 +188,24 @@ class Link(PlainLink):
         except ValueError:
             raise EndedError from None
 
-    def measure_spare(self, layer: "Layer | None" = None) -> int:
-        """Make a spare, and return how many bytes it has of its own when it is warm."""
+    def measure_spare(self, most_bytes: int, layer: "Layer | None" = None) -> int:
+        """Make a spare, and return how many bytes it has of its own when it is warm.
+
+        It stays if these are not more than most_bytes.
+        """
         spare = self.clone(self.of_spares._replace(measured=True), layer)
         message = self._received(spare)
         if message is None:
             raise TemplateError("a spare ended before it was warm")
-        self._spares.append(spare)
         try:
-            return max(1, int(bytes(message[1][0])))
+            measured = max(1, int(bytes(message[1][0])))
         except (ValueError, IndexError):
             raise TemplateError("invalid answer of a spare: expected a number") from None
+        if measured <= most_bytes:
+            self._spares.append(spare)
+        else:
+            spare.discard()
+        return measured
 
     def _received(self, spare: Clone) -> Message | None:
         if self._is_doubted:

@@ -181,8 +181,12 @@ class Template:
         self._caller_state = started.caller_state
         if self._start.sandbox is not None:
             self._ends_trees = True
-            amounts = self._start.sandbox.confinement.amounts
-            self._is_supervised = amounts.are_wished or self._start.sandbox.has_layers
+            confinement = self._start.sandbox.confinement
+            self._is_supervised = (
+                confinement.amounts.are_wished
+                or self._start.sandbox.has_layers
+                or confinement.sandbox.forbidden == "kill"  # which is told as the reason
+            )
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._loaded = frozenset(started.files)
         if files is not None:
@@ -191,7 +195,7 @@ class Template:
         self._spares = self._most_spares
         with suppress(EndedError):  # already; the next call sees that
             if self._spares and self._spares_memory is not None:
-                measured = self._link.measure_spare(self._new_layer())
+                measured = self._link.measure_spare(self._spares_memory, self._new_layer())
                 self._spares = min(self._spares, self._spares_memory // measured)
             self._ask_for_spares(self._spares - self._link.spares)
         self._allow_plain_calls()
