@@ -2,6 +2,8 @@
 
 import gc
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tests.mixed_calls import DEADLINE_SECONDS, MEMORY, nobody_holds, run_mixed
 
 CALLS = int(os.environ.get("RAMET_SOAK", "100000"))
 AT_ONCE = 1000
+EXAMPLES = Path(__file__).parents[2] / "examples"
 KILOBYTES_FOR_ALL = 4096  # what the allocator may keep; a hundred bytes lost for each call are more
 
 pytestmark = pytest.mark.timeout(3600)
@@ -45,3 +48,11 @@ def test_a_thousand_bad_calls(nothing_left: LeakCheck, tmp_path: Path) -> None:
         ramet.Executor(max_workers=8, timeout=DEADLINE_SECONDS, memory=MEMORY) as executor,
     ):
         assert run_mixed(executor, CALLS // 100, fifo) == []
+
+
+def test_a_thousand_programs_are_scored(nothing_left: LeakCheck) -> None:
+    """The example, with as many programs as it says: a third of them hang, each for its second."""
+    argv = [sys.executable, str(EXAMPLES / "a_scorer_of_programs.py"), "1000", "1"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    told = "166 dies\n333 hangs\n167 scores 0.2\n334 scores 1.0\n"
+    assert (done.stdout, done.stderr, done.returncode) == (told, "", 0)
