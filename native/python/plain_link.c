@@ -17,6 +17,7 @@
 
 #include "futex.h"
 
+#define SECONDS_OF_A_LOOK 0.05
 #define SECONDS_TO_END 1.0 /* called_child.py, _END_OF_UNTRUSTED_SECONDS */
 
 /* ---- its lists: the spares that wait, and what was asked of the template and not answered: (number, token or None, layer) */
@@ -30,6 +31,15 @@ static PyObject *first_of(PyObject *list)
 static int drop_first(PyObject *list)
 {
     return PyList_SetSlice(list, 0, 1, NULL);
+}
+
+/* A new reference; NULL with an exception set, or where there is none. */
+static PyObject *take_first(PyObject *list)
+{
+    PyObject *first = Py_XNewRef(first_of(list));
+    if (first != NULL && drop_first(list) < 0)
+        Py_CLEAR(first);
+    return first;
 }
 
 static bool is_for_spare(PyObject *asked)
@@ -117,12 +127,15 @@ static PyObject *plain_part(PyObject *call)
 /* One that Python has to look at goes to those that wait. */
 static CloneOwnerObject *taken_over(LinkObject *self, CloneOwnerObject *clone)
 {
-    if (clone->has_own_numbers && !clone->is_doubted && drop_first(self->asked) == 0) {
+    PyObject *asked = take_first(self->asked);
+    if (asked != NULL && clone->has_own_numbers && !clone->is_doubted) {
+        Py_DECREF(asked);
         self->last_told = clone->pid;
         return clone;
     }
-    PyObject *done = PyErr_Occurred() ? NULL : PyObject_CallMethod((PyObject *)self, "_answered_by", "O", clone);
+    PyObject *done = asked == NULL ? NULL : PyObject_CallMethod((PyObject *)self, "_answered_by", "OO", clone, asked);
     Py_XDECREF(done);
+    Py_XDECREF(asked);
     Py_DECREF(clone);
     return NULL;
 }
@@ -359,6 +372,62 @@ static PyObject *link_outcome(LinkObject *self, PyObject *child)
     return value == NULL && !PyErr_Occurred() ? Py_NewRef(Py_NotImplemented) : value;
 }
 
+/* ---- what Python waits for */
+
+/* A handler of a signal that asks the template as well takes the answer for which its own thread waits here; nothing tells of it. */
+static enum core_arrival await_answer(ChannelObject *control, PyObject *seconds, int pidfd, bool *was_taken)
+{
+    unsigned long long before = control->taken;
+    int64_t deadline = core_deadline(seconds);
+    PyObject *one_look = deadline == -2 ? NULL : PyFloat_FromDouble(SECONDS_OF_A_LOOK);
+    enum core_arrival arrival = CORE_FAILED;
+    bool goes_on = one_look != NULL;
+    while (goes_on) {
+        arrival = core_channel_await(control, one_look, pidfd);
+        *was_taken = arrival != CORE_FAILED && control->taken != before;
+        goes_on = arrival == CORE_TIME_IS_UP && !*was_taken && (deadline < 0 || ramet_now() < deadline);
+    }
+    Py_XDECREF(one_look);
+    return arrival;
+}
+
+/* Both or neither: whatever a handler does after this, the answer is no longer among those that are to come. */
+static PyObject *answer_and_asked(LinkObject *self, ChannelObject *control, CloneOwnerObject *clone)
+{
+    PyObject *asked = take_first(self->asked);
+    if (asked == NULL)
+        return PyErr_Occurred() ? NULL : (PyErr_SetString(PyExc_ValueError, "expected no message"), NULL);
+    int taken = core_channel_take_clone(control, clone);
+    PyObject *answer = taken < 0 ? NULL : taken > 0 ? Py_NewRef(Py_True) : core_channel_take(control);
+    if (answer == NULL)
+        Py_CLEAR(asked);
+    return answer == NULL ? NULL : Py_BuildValue("NN", answer, asked);
+}
+
+static PyObject *link_receive(LinkObject *self, PyObject *args)
+{
+    ChannelObject *control;
+    CloneOwnerObject *clone;
+    PyObject *seconds;
+    int pidfd;
+    if (!PyArg_ParseTuple(args, "O!O!Oi:_receive", &Channel_Type, &control, &CloneOwner_Type, &clone, &seconds, &pidfd))
+        return NULL;
+    bool was_taken = false;
+    enum core_arrival arrival = await_answer(control, seconds, pidfd, &was_taken);
+    if (was_taken)
+        return Py_BuildValue("OO", Py_NotImplemented, Py_None);
+    switch (arrival) {
+    case CORE_ARRIVED:
+        return answer_and_asked(self, control, clone);
+    case CORE_NO_MORE:
+        return Py_BuildValue("OO", Py_None, Py_None);
+    case CORE_TIME_IS_UP:
+        return Py_BuildValue("OO", Py_False, Py_None);
+    default:
+        return NULL;
+    }
+}
+
 /* ---- the type */
 
 #define FOR_EACH_OBJECT(self, act) \
@@ -455,6 +524,10 @@ static PyMethodDef link_methods[] = {
      "what is in _asked; ending: where children go whose call is over; reader: of such children; request: for a spare, of which\n"
      "so many are wanted; what: whether the template is doubted, confined, not trusted, and its clones have pid namespaces."},
     {"_forbid_plain", (PyCFunction)link_forbid_plain, METH_NOARGS, "_forbid_plain($self, /)\n--\n\nThey do nothing any more."},
+    {"_receive", (PyCFunction)link_receive, METH_VARARGS,
+     "_receive($self, control, clone, timeout, pidfd, /)\n--\n\n"
+     "As Channel.receive_clone(), with what was asked for it, which is taken out of _asked at the same time. NotImplemented: what\n"
+     "was waited for was taken meanwhile, by a handler of a signal."},
     {"_begin_plain", (PyCFunction)(void (*)(void))link_begin, METH_FASTCALL,
      "_begin_plain($self, child, call, ended_call, /)\n--\n\n"
      "Sends a call that was pickled to a spare that is there, which is the child's from here on. False: that was not to be had."},

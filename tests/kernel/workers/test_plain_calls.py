@@ -22,6 +22,7 @@ from ..sandbox.taken_away import needs_all
 
 SECONDS = 10
 LONG = "x" * 20_000
+PPOLL = {"73", "271"}  # on aarch64 and x86_64
 
 
 def same(value: object) -> object:
@@ -247,6 +248,42 @@ def test_a_handler_that_raises_costs_nothing(template: ramet.Template) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
     assert template.clone(same, 3).result() == 3
+
+
+def test_a_handler_may_ask_the_template_that_its_thread_asks() -> None:
+    """It takes the answer for which its thread waits with its own, and the thread finds it."""
+    main, entered = threading.get_native_id(), threading.Event()
+    nested: list[int] = []
+
+    def handler(*_: object) -> None:
+        entered.set()
+        with template.clone(abs, -2) as child:
+            nested.append(child.result(SECONDS))
+
+    def is_waiting() -> bool:
+        with open(f"/proc/self/task/{main}/syscall") as syscall:
+            return syscall.read().split()[0] in PPOLL
+
+    def interrupt() -> None:
+        until(is_waiting)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        entered.wait()
+        until(is_waiting)
+        process.send_signal(signal.SIGCONT)
+
+    with ramet.Template(spares=0) as template:
+        process = template._link.process
+        before = signal.signal(signal.SIGUSR1, handler)
+        process.send_signal(signal.SIGSTOP)
+        interrupts = threading.Thread(target=interrupt)
+        interrupts.start()
+        try:
+            with template.clone(abs, -1) as child:
+                assert child.result(SECONDS) == 1
+        finally:
+            interrupts.join()
+            signal.signal(signal.SIGUSR1, before)
+        assert nested == [2]
 
 
 @pytest.mark.parametrize("value", [None, (1, [[2]])], ids=["plain", "pickled"])

@@ -299,18 +299,20 @@ class Link(PlainLink):
             self._asked.pop(0)
 
     def _read(self) -> None:
-        """One answer, to whom it belongs."""
+        """One answer, to whom it belongs; none where a handler of a signal has read it meanwhile."""
         clone = Clone(self._is_doubted, self.is_confined)
         pidfd = self.process.pidfd
         try:
-            received = self._control.receive_clone(
-                clone, self.patience, -1 if pidfd is None else pidfd
+            received, asked = self._receive(
+                *(self._control, clone, self.patience, -1 if pidfd is None else pidfd)
             )
         except ValueError as error:
             if is_from_handler(error):
                 raise
             self.process.kill()
             raise TemplateError(f"invalid answer of the template: {error}") from None
+        if received is NotImplemented:
+            return
         if received is None:
             raise EndedError
         if received is False:
@@ -318,15 +320,17 @@ class Link(PlainLink):
             raise TemplateError(
                 f"the template has not answered in {self.patience:.0f} seconds; it was killed"
             )
-        self._answered_by(clone if received is True else self._refusal(received))
+        assert asked is not None
+        self._answered_by(clone if received is True else self._refusal(received), asked)
 
-    def _answered_by(self, answer: Clone | OSError) -> None:
+    def _answered_by(self, answer: Clone | OSError, asked: tuple[int, object, Any]) -> None:
+        """asked: what it is the answer to, which is not among those to come any more."""
         if isinstance(answer, Clone):
             answer.points = self.points
             answer = taken_over(answer)
         if isinstance(answer, Clone):
             self._last_told = answer.pid
-        _, token, layer = self._asked.pop(0)
+        _, token, layer = asked
         if isinstance(answer, Clone):
             answer.layer = layer
         if token is None:
