@@ -395,8 +395,11 @@ static enum core_arrival await_answer(ChannelObject *control, PyObject *seconds,
 static PyObject *answer_and_asked(LinkObject *self, ChannelObject *control, CloneOwnerObject *clone)
 {
     PyObject *asked = take_first(self->asked);
-    if (asked == NULL)
-        return PyErr_Occurred() ? NULL : (PyErr_SetString(PyExc_ValueError, "expected no message"), NULL);
+    if (asked == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "expected no message, since nothing was asked");
+        return NULL;
+    }
     int taken = core_channel_take_clone(control, clone);
     PyObject *answer = taken < 0 ? NULL : taken > 0 ? Py_NewRef(Py_True) : core_channel_take(control);
     if (answer == NULL)
