@@ -257,9 +257,13 @@ class Link(PlainLink):
             self._correct()
         if self._by_name.lost:
             self._by_name.end_found()
-        self._asked.append((self._control.sent - self._sent_before, token, layer))
+        asked = self._control.sent - self._sent_before, token, layer
+        self._asked.append(asked)
         try:
             send(self._control, kind, parts, descriptors, timeout=self.patience)
+            if not any(one is asked for one in self._asked) and id(token) not in self._answers:
+                # A handler of a signal has asked before it was sent, and took it for one that never is.
+                self._asked.append((self._control.sent - 1 - self._sent_before, token, layer))
         except (BrokenPipeError, ConnectionResetError):
             self._asked.pop()
             raise EndedError from None
