@@ -68,6 +68,24 @@ def test_what_a_confined_template_has_beyond_another() -> None:
     ]
 
 
+EXECUTOR_IN_NEW_PYTHON = """
+import ramet
+imported = "[*__import__('sys').modules]"
+spares = int(__import__("sys").argv[1])
+with ramet.Template(spares=spares) as template, ramet.Executor(1, template) as executor:
+    called = {name for _ in "12" for name in executor.submit(eval, imported).result()}
+    print(sorted(called - set(template.clone(eval, imported).result())))
+"""
+
+
+@pytest.mark.parametrize("spares", [0, 1])
+def test_a_call_of_an_executor_imports_nothing_itself(spares: int) -> None:
+    """Whichever way its tree ends: each call would import it anew."""
+    argv = [sys.executable, "-c", EXECUTOR_IN_NEW_PYTHON, str(spares)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 @pytest.mark.parametrize("spares", [0, 1])
 def test_calls_by_value_find_what_reads_them(spares: int) -> None:
     """From the first one on the template has it, and no clone has to import it anew."""

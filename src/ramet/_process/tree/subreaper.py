@@ -1,13 +1,20 @@
 """Orphaned processes: the kernel reparents them to this process when it is a subreaper."""
 
 import os
+from array import array
 from typing import Self
 
+from ... import _core
 from ..._kernel import procfs
 from ..._kernel.timeouts import deadline_after
 from .walk import Walk
 
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
+
+# By the core: ctypes would be imported by each call of an executor that does this and has not preloaded it.
+_TURNED_OFF, _TURNED_ON = (
+    _core.Plan([("PRCTL", _PR_SET_CHILD_SUBREAPER, on, 0, 0, 0)]) for on in (False, True)
+)
 
 # Open blocks. Each learns of every clone call, so that it can tell a child from an orphaned process.
 blocks: "list[Subreaper]" = []
@@ -89,11 +96,10 @@ def note(pid: int) -> None:
 
 def is_subreaper() -> bool:
     """Whether this process is a subreaper: prctl(PR_GET_CHILD_SUBREAPER)."""
-    import ctypes
-
-    answer = ctypes.c_int()
-    _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer))
-    return bool(answer.value)
+    answer = array("i", [0])
+    place, _ = answer.buffer_info()
+    _core.do_steps(_core.Plan([("PRCTL", _PR_GET_CHILD_SUBREAPER, place, 0, 0, 0)]))
+    return bool(answer[0])
 
 
 def set_subreaper(on: bool) -> None:
@@ -102,15 +108,4 @@ def set_subreaper(on: bool) -> None:
     The setting survives an exec and is not inherited by children. The tree of a child that sets it before
     its exec stays connected as long as the child lives.
     """
-    import ctypes
-
-    _prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(on))
-
-
-def _prctl(option: int, argument: object) -> None:
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, argument, *[ctypes.c_ulong(0)] * 3) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    _core.do_steps(_TURNED_ON if on else _TURNED_OFF)
