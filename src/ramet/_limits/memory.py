@@ -172,19 +172,19 @@ class CgroupBudget(MemoryBudget):
 class MemoryLimits:
     """Budgets of one size, made ahead and used again: for the calls of one template or executor.
 
-    It looks for a cgroup of this process's own below which it can make others (version 1 or 2), and else
-    each budget is one for a watch. To be made before the template starts: in version 2 this process may
-    have to leave its cgroup first, which no other may be in then. It removes the cgroups that a killed
-    process has left in the same place. Threads may use it at once. A process that was copied from this
-    one leaves the cgroups to it.
+    It looks for a cgroup of this process's own below which it can make others (version 1 or 2), unless
+    ``by_cgroup`` is false. Where there is none each budget is one for a watch. To be made before the
+    template starts: in version 2 this process may have to leave its cgroup first, which no other may be in
+    then. It removes the cgroups that a killed process has left in the same place. Threads may use it at
+    once. A process that was copied from this one leaves the cgroups to it.
     """
 
-    def __init__(self, budget_bytes: int) -> None:
+    def __init__(self, budget_bytes: int, *, by_cgroup: bool = True) -> None:
         self.budget_bytes = budget_bytes
         self._maker = os.getpid()
         self._idle: deque[CgroupBudget] = deque()
         self._is_closed = False
-        self._place = find_place()
+        self._place = find_place() if by_cgroup else None
         if self._place is not None:
             cgroup_names.remove_left(self._place.path)
             self.prepare(1)

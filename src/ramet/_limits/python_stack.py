@@ -2,6 +2,7 @@
 
 import faulthandler
 import os
+import re
 import signal
 from collections.abc import Sequence
 from typing import Self
@@ -14,6 +15,7 @@ from .._kernel.timeouts import deadline_after, pauses, seconds_until
 STACK_SIGNAL = signal.SIGRTMAX - 1
 _BIT = 1 << (STACK_SIGNAL - 1)  # in the masks of /proc/PID/status
 _MOST_BYTES, _MOST_THREADS = 1 << 20, 256  # of a process that may want to keep us busy
+_FILE = re.compile(r'  File "([^"]*)"')
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0002, 0.01
 
 
@@ -103,6 +105,24 @@ def await_answers(requests: Sequence[StackRequest], patience_seconds: float) -> 
         if not left or seconds_until(deadline) == 0:
             break
         left[0].is_over(pause)
+
+
+def without_callers(stacks: str, room: str, *between: str) -> str:
+    """Each thread's frames that the code in a directory has called.
+
+    stacks: as faulthandler writes them, innermost call first. room: that directory. between: directories of
+    what that code calls, and what calls the others: left out as well. A thread may have no frames then.
+    """
+    return "\n\n".join(_above(stack, room, between) for stack in stacks.strip().split("\n\n"))
+
+
+def _above(stack: str, room: str, between: tuple[str, ...]) -> str:
+    lines = stack.splitlines()
+    files = [found[1] if (found := _FILE.match(line)) else "" for line in lines]
+    end = next((at for at, file in enumerate(files) if file.startswith(room)), len(files))
+    while end < len(files) and files[end - 1].startswith(between):
+        end -= 1
+    return "\n".join(lines[:end])
 
 
 def _blocking_threads(pid: int) -> set[str]:

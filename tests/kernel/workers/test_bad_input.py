@@ -10,10 +10,8 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
-from ramet._sandbox.of_python import OfTemplate
 
 from ...constants import PATIENT_SECONDS
-from ..sandbox.taken_away import needs_all
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -309,21 +307,6 @@ def test_options_of_an_executor_with_a_template_are_those_of_calls(shared: ramet
     for options, kind, text in wrong:
         with pytest.raises(kind, match=text):
             ramet.Executor(1, shared, **options)
-
-
-@needs_all
-def test_memory_beside_the_amounts_of_a_sandbox_is_refused_at_once() -> None:
-    """And not at each call. Where no cgroup keeps them, a call may have both."""
-    sandbox = ramet.Sandbox(memory="100M")
-    confinement = OfTemplate(sandbox)
-    has_places = confinement.has_places
-    confinement.close()
-    if not has_places:
-        with ramet.Executor(1, sandbox=sandbox, memory="50M") as executor:
-            assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
-        return
-    with pytest.raises(ValueError, match="memory with a sandbox that has amounts"):
-        ramet.Executor(1, sandbox=sandbox, memory="50M")
 
 
 def test_what_of_a_function_cannot_cross_is_named(shared: ramet.Template) -> None:

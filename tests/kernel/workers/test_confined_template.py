@@ -4,8 +4,10 @@ import asyncio
 import ctypes
 import errno
 import gc
+import mmap
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -16,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,7 @@ pytestmark = needs_all
 CLONE_PARENT, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x8000, 0x20000, 0x10000000, 0x20000000
 SIGCHLD = 17
 ONE_KEY = 4711
+LITTLE_MEGABYTES = 50
 
 
 @pytest.fixture(scope="module")
@@ -513,7 +517,8 @@ def test_arrays_come_and_go(confined: ramet.Template, nothing_left: Any) -> None
 
 def test_threads_of_a_pool_begin_anew(confined: ramet.Template) -> None:
     """Matrices are multiplied in several threads of a call."""
-    pytest.importorskip("numpy")
+    if find_spec("numpy") is None:  # the caller does not import it: it has threads
+        pytest.skip("needs numpy")
 
     def multiplied() -> list[float]:
         import numpy as np
@@ -607,16 +612,36 @@ def test_memory_of_each_call() -> None:
         assert run(template, abs, -1) == 1
 
 
-def test_memory_beside_amounts_is_refused() -> None:
-    """A call is in the cgroups of one of them, where there are any."""
-    sandbox = Sandbox(memory="1G")
-    confinement = OfTemplate(sandbox)
-    with ramet.Template(sandbox=sandbox, spares=0) as template:
-        if not confinement.has_places:
-            assert run(template, abs, -1, memory="500M") == 1
-            return
-        with pytest.raises(ValueError, match="invalid memory with a sandbox that has amounts"):
-            template.clone(os.getpid, memory="500M")
+def take_shared(megabytes: int) -> int:
+    """Memory that RLIMIT_DATA does not count; too much of it is seen later, or at once."""
+    memory = mmap.mmap(-1, megabytes << 20)
+    for _ in range(megabytes):
+        memory.write(bytes(1 << 20))
+    if megabytes > LITTLE_MEGABYTES:
+        select.select([], [], [])
+    return megabytes
+
+
+@pytest.mark.parametrize("amounts", [{"memory": "1G"}, {"processes": 50, "timeout": 60}, {}])
+def test_memory_of_a_call_beside_the_amounts_of_its_sandbox(amounts: Any) -> None:
+    """Both hold: a call that is in a cgroup of its sandbox is watched."""
+    with ramet.Template(sandbox=Sandbox(**amounts), spares=1) as template:
+        for _ in range(2):
+            assert run(template, take_shared, LITTLE_MEGABYTES, memory="80M") == LITTLE_MEGABYTES
+            with template.clone(take_shared, 200, memory="80M") as child:
+                with pytest.raises(ramet.ChildDied, match="out of memory"):
+                    child.result(PATIENT_SECONDS)
+                assert child.wait().reason == "out of memory"
+
+
+def test_memory_of_an_executor_beside_the_amounts_of_its_sandbox() -> None:
+    """As it is of a template's call, whichever of both is less."""
+    for sandbox, memory in (("1G", "80M"), ("80M", "1G")):
+        with ramet.Executor(1, sandbox=Sandbox(memory=sandbox), memory=memory) as executor:
+            error = executor.submit(take_shared, 200).exception(PATIENT_SECONDS)
+            assert isinstance(error, ramet.ChildDied)
+            assert error.status.reason == "out of memory"
+            assert executor.submit(take_shared, 10).result(PATIENT_SECONDS) == 10
 
 
 # ---- filters
@@ -1175,6 +1200,20 @@ def test_a_deadline_of_an_executor_kills_a_tree() -> None:
     with ramet.Executor(1, sandbox=Sandbox(), timeout=0.5) as executor:
         error = executor.submit(fork_and_hang).exception(PATIENT_SECONDS)
     assert isinstance(error, ramet.DeadlineExceeded)
+
+
+@pytest.mark.parametrize("timeouts", [(0.5, None), (0.5, 1000.0), (1000.0, 0.5)])
+def test_a_deadline_of_the_sandbox_tells_where_a_call_stood(
+    timeouts: tuple[float, float | None],
+) -> None:
+    """As that of the executor does; the first of both ends the call."""
+    sandbox = Sandbox(timeout=timeouts[0])
+    with ramet.Executor(1, sandbox=sandbox, timeout=timeouts[1], preload=[__name__]) as executor:
+        error = executor.submit(fork_and_hang).exception(PATIENT_SECONDS)
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+    assert isinstance(error, ramet.DeadlineExceeded)
+    assert error.status.reason == "deadline"
+    assert fork_and_hang.__name__ in error.stack
 
 
 def test_calls_under_asyncio() -> None:

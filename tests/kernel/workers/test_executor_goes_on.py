@@ -502,7 +502,7 @@ def test_stacks_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str | int] = []
 
     class Expired:
-        call = SimpleNamespace(stack="")
+        call = SimpleNamespace(note_stack=str)
 
         def expire(self) -> Any:
             done.append("asked")

@@ -88,12 +88,16 @@ class Executor(AnyExecutor):
             require_spares(spares)
         if memory is not None:
             parsed_memory("memory", memory)
+        reuse = _checked_count(
+            "reuse", reuse, _checked_count("max_tasks_per_child", max_tasks_per_child, 1)
+        )
+        timeout = checked_timeout(timeout)
+        if reuse == 1 and template is None and options.get("sandbox") is not None:
+            timeout, options = _with_deadline_of_sandbox(timeout, options)
         rules = Rules(
             most=most,
-            timeout=checked_timeout(timeout),
-            reuse=_checked_count(
-                "reuse", reuse, _checked_count("max_tasks_per_child", max_tasks_per_child, 1)
-            ),
+            timeout=timeout,
+            reuse=reuse,
             memory=memory,
             captures=bool(capture_output),
             options=None if template is None else dict(options),
@@ -245,6 +249,19 @@ def _own_template(
     if not isinstance(template, Template):
         raise TypeError(f"invalid template: expected a ramet.Template or None, got {template!r}")
     return template.derived(TreeTemplate, checked_loading(preload, None, None, ()), spares)
+
+
+def _with_deadline_of_sandbox(
+    timeout: float | None, options: Options
+) -> tuple[float | None, Options]:
+    """The executor keeps it, which asks a call where it stands before it kills it."""
+    from ..._sandbox.description import Sandbox
+
+    sandbox = options.get("sandbox")
+    if not isinstance(sandbox, Sandbox) or sandbox.timeout is None:
+        return timeout, options
+    first = sandbox.timeout if timeout is None else min(timeout, sandbox.timeout)
+    return first, {**options, "sandbox": sandbox.replace(timeout=None)}
 
 
 def _progress(progress: Any) -> Callable[[Counts], object] | None:

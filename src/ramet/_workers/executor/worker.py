@@ -13,12 +13,13 @@ from typing import Any, NamedTuple, Self
 
 from ..._kernel.pidfd import wait_readable
 from ..._kernel.signal_handlers import is_from_handler
-from ..._limits.python_stack import StackRequest, await_answers, stack_file
+from ..._limits.python_stack import StackRequest, await_answers, stack_file, without_callers
 from ..._process.result_channel import printable
 from ..._process.result_layout import shortened
 from ..._process.unreaped import reap_ended
 from ..._sandbox.files.replaced import are_mounted
 from ...exit_status import ExitStatus
+from .. import in_call
 from ..crossing.messages import send
 from ..crossing.pickling import pickled_call
 from ..in_call.serving import CALL, NOT_LAST
@@ -31,6 +32,8 @@ from .captured import Captured
 
 _log = logging.getLogger("ramet.executor")
 _STACK_SECONDS = 0.2
+(_IN_CALL,) = in_call.__path__  # whose code calls the function of a call
+_READS = "in loaded_call"  # the frame of that code that reads the function, and imports its module
 _MOST_LETTERS = 1 << 16  # of a stack
 _TREE_SECONDS = 5.0
 # How long the pool waits for a process that is to run another call and does not read it. An honest one has
@@ -94,6 +97,9 @@ class Call:
         self.is_put_back = False  # its future is told to run, and it waits for room
         self.reason = ""  # why it was killed
         self.stack = ""  # where it was when it was killed
+        self.was_being_read = (
+            False  # its function had not begun then: its module was still imported
+        )
 
     def pickled(
         self, initializer: tuple[Callable[..., object], tuple[Any, ...]] | None
@@ -114,10 +120,11 @@ class Call:
         """The caller's function, also of a call of map() that has several items."""
         return self.args[0] if self.fn is apply else self.fn
 
-    @property
-    def was_being_read(self) -> bool:
-        """Whether its function had not begun when it was killed, as its module was still imported."""
-        return "in loaded_call" in self.stack and isinstance(self.fn.__module__, str)
+    def note_stack(self, stack: str) -> None:
+        """Where it was when it was killed, as it said itself."""
+        self.was_being_read = _READS in stack and isinstance(self.fn.__module__, str)
+        own = without_callers(stack, _IN_CALL)
+        self.stack = _readable(own if "\n" in own else stack)
 
     def __str__(self) -> str:
         from reprlib import repr as shortened
@@ -363,7 +370,7 @@ def expire(workers: Iterable[Worker]) -> None:
     await_answers([request for *_, request in asked if request is not None], _STACK_SECONDS)
     for worker, call, request in asked:
         if request is not None:
-            call.stack = _readable(request.answer())
+            call.note_stack(request.answer())
         worker.kill()
 
 

@@ -91,9 +91,13 @@ def _nothing() -> int:
 
 
 class CallMemories:
-    """The budgets of one template: of each size that is asked for, made ahead and used again."""
+    """The budgets of one template: of each size that is asked for, made ahead and used again.
 
-    def __init__(self) -> None:
+    by_cgroup: whether a call may enter one for it: not where it is in one of its sandbox's.
+    """
+
+    def __init__(self, *, by_cgroup: bool) -> None:
+        self._by_cgroup = by_cgroup
         self._of_size: OrderedDict[int, MemoryLimits] = OrderedDict()
         self._lock = threading.RLock()  # a signal handler may begin a call as well
 
@@ -104,7 +108,9 @@ class CallMemories:
         size = parsed_memory("memory", memory)
         with Held(self._lock) as take:
             take()
-            limits = self._of_size.pop(size, None) or MemoryLimits(size)
+            limits = self._of_size.pop(size, None)
+            if limits is None:
+                limits = MemoryLimits(size, by_cgroup=self._by_cgroup)
             self._of_size[size] = limits
             self._keep(_MOST_SIZES)
         return CallMemory(limits)

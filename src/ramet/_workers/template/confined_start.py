@@ -47,16 +47,11 @@ class Confined:
         """Itself, which it does not refer to: what it keeps is let go of with the last reference."""
         return self
 
-    def refuse_beside(self, memory: object, asked: Mapping[str, Any]) -> None:
+    def refuse_beside(self, asked: Mapping[str, Any]) -> None:
         """ValueError for what a call asks for and the sandbox decides. asked: see CallRequest."""
         options = asked.get("options") or {}
         given = {name: asked.get(name) for name in ("set_tid", "cgroup")}
         refuse_beside_sandbox({"flags": asked.get("flags") or None, **given, **options})
-        if memory is not None and self.confinement.has_places:
-            raise ValueError(
-                "invalid memory with a sandbox that has amounts: a call is in the cgroups of one of them; "
-                "give memory= to the Sandbox, and make a template for each"
-            )
 
     def checked_write(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[list[str], int]:
         """What a call may write: paths below those of the sandbox, and /tmp; and landlock's version."""

@@ -171,7 +171,10 @@ class Template:
         self._is_closed = False
         self._holder: list[Link] = []
         self._finalizer = weakref.finalize(self, _close_all, self._holder)
-        self._memories = CallMemories()
+        sandbox = start.sandbox
+        self._memories = CallMemories(
+            by_cgroup=sandbox is None or not sandbox.confinement.has_places
+        )
         started = start.start()
         self._holder.append(started.link)
         self._take(started, self._files)
@@ -235,7 +238,8 @@ class Template:
         other flags than STOPPED, and with set_tid, no spare can serve.
         memory: the bytes ("512M") that the call may have resident beyond the template; with more it is
         killed, and its exit status has the reason "out of memory". A cgroup limits it, with all that it
-        starts, where one can be made; else it is watched, and RLIMIT_DATA gives it a MemoryError first.
+        starts, where one can be made, and no sandbox has cgroups of its own for the call; else it is
+        watched, and RLIMIT_DATA gives it a MemoryError first.
         write: with a sandbox, the paths of its ``write`` below which alone this call may write.
         Functions and classes are sent by name, and by value (cloudpickle) when they have none, or are of
         ``__main__``. Large buffers (numpy arrays) cross in a memfd, and go back in it if changed in place.
@@ -312,7 +316,7 @@ class Template:
                 "none of its calls is; leave it out"
             )
         if self._start.sandbox is not None:
-            self._start.sandbox.refuse_beside(memory, asked)
+            self._start.sandbox.refuse_beside(asked)
         budget = None if memory is None else self._memories.take(memory)
         try:
             return CallRequest(memory=budget, **asked)
