@@ -23,7 +23,7 @@ from ramet._process import data_codec, result_layout
 from ramet._process.result_channel import ResultChannel
 from ramet._workers.crossing.messages import Channel, receive
 from ramet._workers.crossing.outcome import Reader
-from ramet.errors import ResultError, SpawnError
+from ramet.errors import RemoteError, ResultError, SpawnError
 
 ROOM = 1 << 13  # bytes of shared memory
 MOST_BYTES = 1 << 20  # that a result may take
@@ -64,7 +64,7 @@ TYPES = [
     "complex",
     "date",
 ]
-TYPES += ["time", "datetime", "timedelta", "Decimal", "numpy", "object", ""]
+TYPES += ["exception", "time", "datetime", "timedelta", "Decimal", "numpy", "object", ""]
 ATOMS: list[Any] = [
     *(None, True, False, 0, -1, 1 << 40, -(1 << 63), 1 << 2047, 0.0, 1e308, float("inf"), "", "x"),
     *(float("nan"), "\ud800", "\0", "é", "\U0001f600" * 9, "9" * 700, "1e1000026", "-1e9999999"),
@@ -194,6 +194,10 @@ def _parts(value: object) -> tuple[Any, list[bytes]]:
 IN_MEMORY = in_memory()
 PARTS = [*map(_parts, VALUES), (ARRAYS, BESIDE_ARRAYS)]
 TREES: list[Any] = [tree for tree, _ in PARTS] + [
+    [
+        {"$exception": ["ValueError", "a \x1b[31mmessage", "a traceback\n"]},
+        {"$exception": ["", "", ""]},
+    ],
     ["ValueError", "message", "traceback"],
     ["setuid", 1, None],
 ]
@@ -343,6 +347,8 @@ def assert_data(value: object) -> None:
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
             assert_data(item)
+    elif type(value) is RemoteError:
+        assert_data(list(vars(value).values()))
     elif type(value) not in DATA_TYPES:
         assert type(value).__module__ == "numpy"
 

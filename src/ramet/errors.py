@@ -318,6 +318,8 @@ class ResultError(Exception):
 class RemoteError(ResultError):
     """The function raised an exception that is described here, instead of being raised itself.
 
+    An exception that the function returns is described so as well, also within a list and the like.
+
     So it is when the child is less trusted than its caller: no class is looked up by a name that such a
     child sent. ``type_name``: of the exception's class, with its module unless it is a builtin one.
     ``message``: its text. ``why``: empty, or why a trusted child's exception cannot be pickled or read.

@@ -3,7 +3,8 @@
 The format is JSON. An object with a single name that begins with a dollar is a value of another type. Large
 values (bytes, bytearrays, arrays) are in buffers beside the text, which refers to them in order. So
 reading makes values of the types below only, and imports nothing that the text names. Types are exact: a
-subclass is refused, since its code would be lost, and so is a container that holds itself.
+subclass is refused, since its code would be lost, and so is a container that holds itself. An exception is
+no data, and what it tells is: a RemoteError stands for it.
 
 What it takes to read a text is known before anything is made of it: its levels, its longest number, and
 how many bytes of memory it needs at most. Two bytes of text can need 90: a list in a list. Time grows with
@@ -29,6 +30,8 @@ from typing import Any
 
 from .._core import json_needs
 from .._kernel.signal_handlers import is_from_handler
+from . import result_layout
+from .remote_error import remote_error
 
 __all__ = ["MOST_BYTES", "DataError", "decoded", "encoded", "loaded_json", "texts_of"]
 
@@ -57,6 +60,10 @@ _MOST_DIMENSIONS = 64  # of an array of numpy
 _BYTES_OF_BUFFER = 400  # of what stands for one, at most
 _BYTES_OF_KEY = 140  # in a set or a dict, while it grows
 _BYTES_OF_LIST = 64  # that is empty, with its place in another
+_BYTES_OF_EXCEPTION = 2048  # that stands for one, without its texts
+_BYTES_OF_ESCAPED = 40  # a letter of these, which is ten then, and as wide as others
+_BYTES_TO_ESCAPE = 400  # a letter, meanwhile
+_MOST_LETTERS = result_layout.MOST_LETTERS + 100  # a text that was shortened says so
 _BYTES_OF_PLACE = 16  # in a tuple, and in the lists of keys and values
 _AS_THEY_ARE = frozenset({bool, float, str, type(None)})
 _ARRAY_TYPES = frozenset("bBhHiIlLqQfd")
@@ -117,6 +124,8 @@ def _tree(value: Any, to: _Written, depth: int) -> Any:
     write = _WRITERS.get(f"{kind.__module__}.{kind.__qualname__}")
     if write is None and _is_of_numpy(value):
         write = _write_numpy
+    if write is None and isinstance(value, BaseException):
+        write = _write_exception
     if write is None:
         raise DataError(f"a {kind.__module__}.{kind.__qualname__} is not data: {_KNOWN}")
     return write(value, to.buffers)
@@ -200,6 +209,10 @@ def _write_numpy(value: Any, buffers: list[memoryview]) -> Any:
     return {"$numpy": [dtype.str, shape]}
 
 
+def _write_exception(value: BaseException, _: list[memoryview]) -> Any:
+    return {"$exception": result_layout.texts_about(value)}
+
+
 _WRITERS: Mapping[str, Callable[[Any, list[memoryview]], Any]] = {
     "builtins.bytes": _write_bytes,
     "builtins.bytearray": _write_bytearray,
@@ -216,7 +229,7 @@ _WRITERS: Mapping[str, Callable[[Any, list[memoryview]], Any]] = {
 
 _KNOWN = (
     "data is None, numbers, text, bytes, lists, tuples, dicts, sets, dates and times, bytearrays, "
-    "arrays, and arrays of numpy"
+    "arrays, arrays of numpy, and what exceptions tell"
 )
 
 
@@ -462,6 +475,18 @@ def _read_decimal(content: Any, reader: _Reader) -> Any:
     return _near(decimal.Decimal(content))
 
 
+def _read_exception(content: Any, reader: _Reader) -> Any:
+    texts = list(map(_text, _list(content)))
+    if len(texts) != 3 or len(max(texts, key=len)) > _MOST_LETTERS:  # noqa: PLR2004 - type, message, traceback
+        raise DataError(f"expected three texts of at most {_MOST_LETTERS} letters")
+    letters = sum(map(len, texts))
+    meanwhile = _BYTES_TO_ESCAPE * letters
+    reader.take(_BYTES_OF_EXCEPTION + _BYTES_OF_ESCAPED * letters + meanwhile)
+    error = remote_error(texts)
+    reader.take(-meanwhile)
+    return error
+
+
 def _read_numpy(content: Any, reader: _Reader) -> Any:
     numpy: Any = sys.modules.get("numpy")
     if numpy is None:
@@ -504,4 +529,5 @@ _READERS: Mapping[str, Callable[[Any, _Reader], Any]] = {
     "$timedelta": _read_timedelta,
     "$Decimal": _read_decimal,
     "$numpy": _read_numpy,
+    "$exception": _read_exception,
 }

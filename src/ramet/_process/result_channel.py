@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 from .. import _core
 from .._kernel import credentials
 from .._kernel.signal_handlers import is_from_handler
-from ..errors import RemoteError, ResultError, SpawnError, untrusted
+from ..errors import ResultError, SpawnError, untrusted
 from . import result_layout
+from .remote_error import RemoteTraceback, printable, remote_error
 from .result_layout import NOTHING, RAISED, VALUE
 
 __all__ = [
@@ -28,25 +29,12 @@ __all__ = [
     "RAISED",
     "VALUE",
     "FailedStep",
-    "RemoteTraceback",
     "ResultChannel",
     "is_of_loading",
     "prepare",
-    "printable",
 ]
 
 _HOW_TO_TRUST = "to trust this child all the same, make it with trusted=True"
-
-
-class RemoteTraceback(Exception):  # noqa: N818 - not an error itself: it shows one
-    """The child's traceback: the cause of the exception that ``result()`` raises."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-    def __str__(self) -> str:
-        return f"\n{self.text}"
 
 
 class FailedStep(NamedTuple):
@@ -202,21 +190,19 @@ class ResultChannel(_core.Mapping):
         """pickled: the exception itself; empty when it could not be pickled, None: not to be loaded."""
         from .data_codec import texts_of
 
-        name, message, text = texts_of(head, 3)
+        texts = texts_of(head, 3)
         why = "" if pickled is None else "the exception itself cannot be pickled"
         if pickled:
             try:
                 error: BaseException = self._loaded(pickled)
-                error.__cause__ = RemoteTraceback(text)
+                error.__cause__ = RemoteTraceback(texts[-1])
             except BaseException as unreadable:
                 if not is_of_loading(unreadable):
                     raise
                 why = result_layout.why_exception_not_read(unreadable)
             else:
                 return error
-        error = RemoteError(printable(name), printable(message), why)
-        error.__cause__ = RemoteTraceback(printable(text))
-        return error
+        return remote_error(texts, why)
 
 
 def prepare() -> bool:
@@ -251,14 +237,6 @@ def is_of_loading(error: BaseException) -> bool:
     if threading.current_thread() is not threading.main_thread():
         return True
     return isinstance(error, Exception | SystemExit) and not is_from_handler(error)
-
-
-def printable(text: str) -> str:
-    """The child's text with control characters escaped, which a terminal would obey."""
-    return "".join(
-        letter if letter.isprintable() or letter in "\n\t" else ascii(letter)[1:-1]
-        for letter in text
-    )
 
 
 def _is_any_length(_: int) -> bool:

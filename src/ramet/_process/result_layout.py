@@ -87,9 +87,14 @@ def described(error: BaseException) -> tuple[str, bytes]:
     """In the child: the traceback, and the head that tells type, message and traceback."""
     import json
 
-    text = shortened(_with_traceback(error))
-    told = [shortened(_name_of(type(error))), shortened(_message_of(error)), text]
-    return text, json.dumps(told).encode()
+    texts = texts_about(error)
+    return texts[-1], json.dumps(texts).encode()
+
+
+def texts_about(error: BaseException) -> list[str]:
+    """In the child: type, message and traceback, of MOST_LETTERS each."""
+    told = _name_of(type(error)), _message_of(error), _with_traceback(error)
+    return list(map(shortened, told))
 
 
 def shortened(text: str, most: int = MOST_LETTERS) -> str:

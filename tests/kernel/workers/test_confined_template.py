@@ -538,6 +538,8 @@ def test_what_is_no_data_is_told(confined: ramet.Template) -> None:
         run(confined, os.environ.__getitem__, "x")
     assert str(caught.value) == "KeyError: 'x'"
     assert run(confined, lambda: {"a": (1, {2.5})}) == {"a": (1, {2.5})}
+    number, error = run(confined, lambda: (1, ValueError("none")))
+    assert (number, str(error), type(error)) == (1, "ValueError: none", ramet.RemoteError)
 
 
 def test_modules_are_imported_late(confined: ramet.Template) -> None:

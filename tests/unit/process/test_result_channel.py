@@ -9,7 +9,8 @@ from typing import Any, NoReturn, Self
 
 import pytest
 
-from ramet._process.result_channel import NOTHING, RAISED, VALUE, RemoteTraceback, ResultChannel
+from ramet._process.remote_error import RemoteTraceback
+from ramet._process.result_channel import NOTHING, RAISED, VALUE, ResultChannel
 from ramet.errors import ResultError
 
 

@@ -14,7 +14,8 @@ from ... import _core
 from ..._kernel import credentials
 from ..._kernel.signal_handlers import is_from_handler
 from ..._process import data_codec
-from ..._process.result_channel import RemoteTraceback, is_of_loading, printable
+from ..._process.remote_error import RemoteTraceback, printable, remote_error
+from ..._process.result_channel import is_of_loading
 from ..._process.result_layout import (
     DATA,
     LOST,
@@ -30,7 +31,7 @@ from ..._process.result_layout import (
     why_not_sent,
 )
 from ..._setup.step_reasons import likely_reason
-from ...errors import RemoteError, ResultError, SpawnError, spawn_error, untrusted
+from ...errors import ResultError, SpawnError, spawn_error, untrusted
 from .messages import Channel, Message, send
 from .pickling import loaded, pickled
 
@@ -204,7 +205,7 @@ class Reader:
             return True, ResultError(f"the result cannot be read: {in_words(error)}")
 
     def _raised(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
-        name, message, text = map(_as_short, data_codec.texts_of(parts[0], 3))
+        texts = list(map(_as_short, data_codec.texts_of(parts[0], 3)))
         # One that is not trusted sends the texts alone, whatever its exception.
         untrusted = self._by_template or self.is_of_untrusted
         why = "" if untrusted else "the exception itself cannot be pickled"
@@ -219,11 +220,9 @@ class Reader:
                     why = why_exception_not_read(unreadable)
                 else:
                     with suppress(Exception):  # a frozen dataclass has no room for it
-                        error.__cause__ = RemoteTraceback(text)
+                        error.__cause__ = RemoteTraceback(texts[-1])
                     return True, error
-        described_error = RemoteError(printable(name), printable(message), why)
-        described_error.__cause__ = RemoteTraceback(printable(text))
-        return True, described_error
+        return True, remote_error(texts, why)
 
     def _lost(self, parts: Sequence[Any], _: object) -> tuple[bool, Any]:
         words = bytes(memoryview(parts[0])[:MOST_LETTERS])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 from ..._kernel.pidfd import wait_readable
 from ..._kernel.signal_handlers import is_from_handler
 from ..._limits.python_stack import StackRequest, await_answers, stack_file, without_callers
-from ..._process.result_channel import printable
+from ..._process.remote_error import printable
 from ..._process.result_layout import shortened
 from ..._process.unreaped import reap_ended
 from ..._sandbox.files.replaced import are_mounted

@@ -17,7 +17,7 @@ from ..._kernel.pidfd import pids_of
 from ..._kernel.signal_handlers import is_from_handler
 from ..._process.child import Child
 from ..._process.data_codec import loaded_json
-from ..._process.result_channel import printable
+from ..._process.remote_error import printable
 from ..._process.tree.pid_namespace import PidNamespace
 from ..._process.unreaped import reap_ended
 from ..._sandbox.files.replaced import ON_NOTHING, MountPoints

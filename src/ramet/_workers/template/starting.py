@@ -17,7 +17,7 @@ from ..._kernel.clone_bits import NEWPID, PARENT
 from ..._kernel.descriptors import STANDARD, is_standard
 from ..._process.child import Child
 from ..._process.data_codec import texts_of
-from ..._process.result_channel import RemoteTraceback, printable
+from ..._process.remote_error import RemoteTraceback, printable
 from ..._process.tree.pid_namespace import PidNamespace
 from ..._program.command import Command
 from ..._sandbox.files.replaced import ON_NOTHING, MountPoints
