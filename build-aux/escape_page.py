@@ -3,6 +3,7 @@
 `make pages` runs it; a test compares what it would write with what is there.
 """
 
+import ast
 import sys
 from collections.abc import Iterator
 from itertools import groupby
@@ -15,6 +16,7 @@ from tests.crash.escapes.exceptions import WeakPoint, weak_points  # noqa: E402
 from tests.crash.escapes.rows import FOLDER, Escape, escapes  # noqa: E402
 
 PAGE = TREE / "docs" / "reference" / "sandbox_escapes.md"
+RESULTS = TREE / "tests" / "kernel" / "workers" / "test_untrusted_templates.py"
 LAYERS = ("rights", "namespaces", "landlock", "filter")
 NOTICE = (
     "<!-- Made by build-aux/escape_page.py from the rows in tests/crash/escapes: change those. -->"
@@ -45,6 +47,12 @@ through with on an ordinary machine has a mark in all."""
 WEAKEST_LEAD = """\
 Without namespaces and control groups these get through; those with *now and then* are stopped at times,
 or depend on the machine. A sandbox that has to do without says so: `require="all"` refuses to start."""
+RESULTS_LEAD = """\
+What is confined also sends its caller a result, and may write there what it likes. These are tests of
+their own, of functions whose process has all of a call's memory and its channel; a million mutated
+results are another (`tests/soak/test_mutated_results.py`). In each case the caller gets a value of data
+or a `ResultError`, in time, and nothing is loaded, lost or left:
+[what is data](../explanation/trust.md#what-is-data)."""
 CONFINED_LEAD = """\
 In a sandbox with all that the machine grants nothing gets through but this:"""
 
@@ -59,7 +67,16 @@ def page() -> str:
     for group, found in groupby(rows, key=lambda row: row.group):
         lines = (cells(row, stoppers[row.name]) for row in found)
         parts += [f"## {group.rstrip('.')}", table(["escape", "what it does", *LAYERS], lines)]
+    parts += ["## Through the result", RESULTS_LEAD, table(["test", "what it shows"], results())]
     return "\n\n".join(parts) + "\n"
+
+
+def results() -> Iterator[list[str]]:
+    """The tests of hostile results."""
+    for node in ast.parse(RESULTS.read_text()).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            told = " ".join((ast.get_docstring(node) or "").split())
+            yield [node.name.removeprefix("test_").replace("_", " "), told]
 
 
 def measured() -> dict[str, list[str]]:
