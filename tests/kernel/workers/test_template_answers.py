@@ -1,11 +1,14 @@
 """What a template tells its caller of the clones that it has made, and what it cannot tell any more."""
 
+import errno
+import json
 import os
 import signal
 import threading
 import warnings
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -137,3 +140,22 @@ def test_a_timeout_is_kept_beside_another_thread_that_waits() -> None:
                 child.result(timeout=0.01)
         child.kill()
         thread.join()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "no room"), [errno.ENOSPC, "no room", 0]),
+        (ValueError("no number"), [errno.EINVAL, "no number", 0]),
+    ],
+)
+def test_a_refusal_says_its_number_once(
+    error: Exception, told: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller's error, which is made of both, would say it again."""
+    from ramet._workers.in_template import template_process
+
+    sent: list[bytes] = []
+    monkeypatch.setattr(template_process, "send", lambda _, __, parts, ___: sent.extend(parts))
+    template_process._Template._refuse(cast(Any, SimpleNamespace(_control=None)), error, None)
+    assert list(map(json.loads, sent)) == [told]

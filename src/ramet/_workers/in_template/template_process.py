@@ -392,7 +392,10 @@ class _Template:
     def _refuse(self, error: Exception, init: tuple[int, int] | None) -> None:
         """Say so; the caller reaps the init of a namespace that nothing is in."""
         number = getattr(error, "errno", None) or errno.EINVAL
-        told = json.dumps([number, str(error), 0 if init is None else init[0]]).encode()
+        text = (isinstance(error, OSError) and error.strerror) or str(
+            error
+        )  # which has the number, too
+        told = json.dumps([number, text, 0 if init is None else init[0]]).encode()
         send(self._control, REFUSED, (told,), () if init is None else (init[1],))
         if init is not None:
             os.close(init[1])
