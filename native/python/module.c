@@ -136,6 +136,10 @@ static PyMethodDef with_main_gil[] = {
     {"words_of", core_words_of, METH_O, "words_of(file, /)\n--\n\nWhat lies in memory where the object is, word by word."},
     {"do_steps", core_do_steps, METH_O,
      "do_steps(plan, /)\n--\n\nCarries out a plan in the calling task. Returns (failed step or -1, its errno)."},
+    {"end_tree_at", core_end_tree_at, METH_VARARGS,
+     "end_tree_at(signal, with_parent, /)\n--\n\n"
+     "That signal ends this process from here on, with all that it has started; with_parent: it comes with the end of the\n"
+     "thread that made it."},
     {"share", (PyCFunction)(void (*)(void))core_share, METH_FASTCALL,
      "share(child, request, fn, args, /)\n--\n\n"
      "Makes a task in shared memory that calls fn(*args); the Handle stands for it, and has its SharedTask. Returns whether it\n"

@@ -13,7 +13,7 @@ from _pytest.faulthandler import fault_handler_stderr_fd_key
 from _pytest.runner import CallInfo, runtestprotocol
 
 from .._limits.python_stack import answer_stack_requests
-from .._process.tree.subreaper import set_subreaper
+from .._process.tree.own_tree import end_own_tree
 from .captured import CapturedOutput
 from .coverage_data import save_coverage
 from .journal import Journal
@@ -82,7 +82,7 @@ class CloneOfSession(NamedTuple):
 
     def _prepare(self) -> None:
         self.journal.begin()
-        set_subreaper(True)
+        end_own_tree(with_parent=True)
         faulthandler.enable(self.stack_file)
         answer_stack_requests(self.stack_file)
         _set_timer(self.item.config, self.stack_file)

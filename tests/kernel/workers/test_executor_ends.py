@@ -148,6 +148,55 @@ def test_kill_workers_ends_calls_and_what_they_started(place: Path) -> None:
     executor.shutdown()
 
 
+def blocks_all(then: Path) -> None:
+    """No handler of a signal runs any more."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+    then.touch()
+
+
+def ignores_all(then: Path) -> None:
+    """Each signal for which that can be said."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with suppress(OSError):
+            signal.signal(number, signal.SIG_IGN)
+    then.touch()
+
+
+def stops(then: Path) -> None:
+    """As at Ctrl-Z, when another process of the call goes on."""
+    stopped = os.getpid()
+    if os.fork() == 0:
+        os.kill(stopped, signal.SIGSTOP)
+        then.touch()
+        signal.pause()
+
+
+def becomes_a_program(then: Path) -> None:
+    """With a child of its own."""
+    os.execvp("sh", ["sh", "-c", f"sleep 1000 & echo >'{then}'; sleep 1000"])
+
+
+@pytest.mark.parametrize("prevents", [blocks_all, ignores_all, stops, becomes_a_program])
+def test_a_call_that_hears_no_signal_ends_with_what_it_started(
+    place: Path, prevents: Callable[[Path], None]
+) -> None:
+    """Where a signal would have it end its own tree, that is walked."""
+
+    def starts(place: Path) -> None:
+        import subprocess
+
+        subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        subprocess.run(["sh", "-c", "(sleep 1000; sleep 1000) & exit"], check=True)
+        prevents(place)
+        time.sleep(1000)
+
+    with Executor(1, preload=["cloudpickle", __name__]) as executor:
+        future = executor.submit(starts, place)
+        until(place.exists)
+        assert future.cancel()
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+
+
 def test_terminate_workers_lets_calls_clean_up(tmp_path: Path) -> None:
     """They get SIGTERM, which a handler may answer."""
     begun, cleaned = tmp_path / "begun", tmp_path / "cleaned"

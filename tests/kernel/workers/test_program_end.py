@@ -101,6 +101,46 @@ def test_one_press_of_control_c_ends_it(
         os.close(terminal)
 
 
+IS_KILLED = """
+import subprocess, sys, threading, time
+import ramet
+
+def hangs(place):
+    subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    subprocess.run(["sh", "-c", "(sleep 1000; sleep 1000) & exit"])
+    open(place, "w").close()
+    time.sleep(1000)
+
+def begin():
+    template = ramet.Template.from_here() if {here} else None
+    executor = ramet.Executor(2, template, spares={spares})
+    return [executor.submit(hangs, f"{{sys.argv[1]}}{{n}}") for n in range(2)], template
+
+if {thread}:
+    threading.Thread(target=begin).start()
+else:
+    kept = begin()
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("spares", [0, 2])
+@pytest.mark.parametrize("here", [False, True], ids=["fresh", "from_here"])
+@pytest.mark.parametrize("thread", [False, True], ids=["main", "thread"])
+def test_nothing_is_left_of_a_program_that_is_killed(
+    spares: int, here: bool, thread: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends what a call has started, and whichever process that belongs to by now."""
+    place = tmp_path / "place"
+    monkeypatch.setenv("RAMET_PLACE", str(place))
+    script = IS_KILLED.format(spares=spares, here=here, thread=thread)
+    with subprocess.Popen([sys.executable, "-c", script, place]) as process:
+        until(lambda: all(Path(f"{place}{n}").exists() for n in range(2)), PATIENT_SECONDS)
+        assert len(processes_of(place)) > 5
+        process.kill()
+    until(lambda: not processes_of(place))
+
+
 @all_of_it
 def test_pending_calls_are_done_before_the_interpreter_ends(tmp_path: Path) -> None:
     """As with every executor, also when nobody shuts it down."""

@@ -334,7 +334,7 @@ class Worker:
             if kills or child.has_children():
                 # Whatever keeps it from being found (no free descriptor, no /proc): others go on.
                 with suppress(OSError, RuntimeError):
-                    child.kill_tree(_TREE_SECONDS)
+                    child.end_tree(_TREE_SECONDS)
                 child.kill()
 
     def conclude(self) -> ExitStatus:

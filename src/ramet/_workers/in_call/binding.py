@@ -51,19 +51,20 @@ def bind(steps: _core.Plan, parent: int) -> None:
 
 
 class Hangup:
-    """Whether this process is killed when the other side of a socket is closed, by whatever end.
+    """Whether this process gets a signal when the other side of a socket is closed, by whatever end.
 
     For a template whose parent is a thread that may end before its process: PR_SET_PDEATHSIG is about
     that thread. Source: fcntl(2) F_SETSIG, O_ASYNC.
     """
 
-    def __init__(self, socket: HasFileno) -> None:
+    def __init__(self, socket: HasFileno, number: int) -> None:
         self._socket = socket
+        self._number = number
 
     def kills(self) -> None:
         """From here on it is; and by what comes over the socket, too."""
         fcntl.fcntl(self._socket, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(self._socket, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(self._socket, fcntl.F_SETSIG, self._number)
         fcntl.fcntl(self._socket, fcntl.F_SETFL, os.O_ASYNC)
 
     def spares(self) -> None:

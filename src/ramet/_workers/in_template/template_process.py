@@ -28,7 +28,7 @@ from ..._kernel.process_memory import private_bytes
 from ..._process.clone_call import CheckedCall
 from ..._process.request import is_by_clone
 from ..._process.tree import pid_namespace
-from ..._process.tree.subreaper import set_subreaper
+from ..._process.tree.own_tree import END_SIGNAL, end_own_tree
 from ...errors import TemplateError
 from ..crossing.messages import Channel, channels, receive, send, understood
 from ..crossing.outcome import rights
@@ -469,7 +469,7 @@ class _Template:
         for renew in self._renewals:
             renew()
         if end == _BY_WALK:
-            set_subreaper(True)  # what it starts can be found below it, as long as it lives
+            end_own_tree(with_parent=self._dies_with_caller)
         raised = self._warm_up(channel, making) if making.spare else None
         if raised is not None:
             return give_up(channel, raised)
@@ -496,7 +496,7 @@ class _Template:
         around = self._arounds[end]
         if self._dies_with_caller:
             return around
-        hangup = Hangup(channel)
+        hangup = Hangup(channel, END_SIGNAL if end == _BY_WALK else signal.SIGKILL)
         return around._replace(
             before=lambda: self._begin_at_risk(hangup), after=lambda: self._end_at_risk(hangup)
         )

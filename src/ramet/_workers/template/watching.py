@@ -86,7 +86,7 @@ def kill_tree(child: "CalledChild[Any]") -> None:
     """Kill a call and what it has started, which may be what exceeds the limit."""
     if not child.has_namespace:
         with suppress(OSError, RuntimeError):  # also where no descriptor is free to find it by
-            child.kill_tree(_TREE_SECONDS)
+            child.end_tree(_TREE_SECONDS)
     child.kill_all()
 
 

@@ -1,0 +1,33 @@
+"""A process that ends with all that it has started, where neither a namespace nor a cgroup sees to it.
+
+It is a subreaper, and a signal has it kill what is below it, and then itself. That signal comes with the
+end of its parent too, in place of a SIGKILL, which what it has started would outlive.
+"""
+
+import signal
+
+from ... import _core
+from ..._kernel import procfs
+
+__all__ = ["END_SIGNAL", "end_own_tree", "ends_own_tree"]
+
+# A real-time signal, since no other is free: a program that the process executes is killed by it.
+END_SIGNAL = signal.SIGRTMAX - 2
+_BIT = 1 << (END_SIGNAL - 1)  # in the masks of /proc/PID/status
+
+
+def end_own_tree(*, with_parent: bool) -> None:
+    """In that process: at the signal, from here on. with_parent: that comes with the end of its parent.
+
+    The handler is in C, and runs whatever Python does; not while all threads block the signal.
+    Source: PR_SET_CHILD_SUBREAPER(2const), PR_SET_PDEATHSIG(2const), signal(7).
+    """
+    _core.end_tree_at(END_SIGNAL, with_parent)
+
+
+def ends_own_tree(pid: int) -> bool:
+    """Whether the signal has a handler there. Without one it would end the process alone."""
+    try:
+        return bool(int(procfs.status(pid)["SigCgt"], 16) & _BIT)
+    except (OSError, KeyError):
+        return False
