@@ -201,6 +201,11 @@ TEMPLATES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         TypeError,
         r"its calls take it: template.clone\(fn, memory=...\)",
     ),
+    "an option of executors": (
+        lambda: ramet.Template(max_workers=2),  # type: ignore[call-arg]
+        TypeError,
+        r"'max_workers' here; ramet.Executor has it$",
+    ),
     "an unknown option": (lambda: ramet.Template(cdw="/"), TypeError, r"there is no option 'cdw'"),  # type: ignore[call-arg]
     "another program": (
         lambda: ramet.Template(executable="/bin/true"),
@@ -286,7 +291,7 @@ def test_an_executor_that_cannot_be_is_refused(what: str) -> None:
 def test_what_cannot_be_called_is_refused_by_submit() -> None:
     """At once; map() tells wrong numbers of items as ProcessPoolExecutor does."""
     with ramet.Executor(1) as executor:
-        with pytest.raises(TypeError, match=r"callable|function"):
+        with pytest.raises(TypeError, match=r"got int; hand over the function and not what it"):
             executor.submit(5)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="chunksize"):
             executor.map(abs, [1], chunksize=0)
