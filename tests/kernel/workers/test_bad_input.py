@@ -144,6 +144,10 @@ def test_a_timeout_that_is_none_costs_no_result(shared: ramet.Template, timeout:
         assert child.result(PATIENT_SECONDS) == 1
 
 
+async def _awaits() -> None:
+    pass
+
+
 TEMPLATES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "one string": (lambda: ramet.Template("numpy"), TypeError, r"\['numpy'\] is one"),
     "a module": (
@@ -201,6 +205,16 @@ TEMPLATES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         TypeError,
         r"its calls take it: template.clone\(fn, memory=...\)",
     ),
+    "a setup that is to be awaited": (
+        lambda: ramet.Template(setup=_awaits),
+        TypeError,
+        r"invalid setup: .* got a coroutine function, .* asyncio.run\(_awaits\(\)\)$",
+    ),
+    "a warm-up that is to be awaited": (
+        lambda: ramet.Template(warm=_awaits),
+        TypeError,
+        r"invalid warm: .* got a coroutine function",
+    ),
     "an option of executors": (
         lambda: ramet.Template(max_workers=2),  # type: ignore[call-arg]
         TypeError,
@@ -249,6 +263,11 @@ EXECUTORS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         r"expected the same as reuse",
     ),
     "an initializer": ({"initializer": 1}, TypeError, r"initializer must be a callable"),
+    "an initializer that is to be awaited": (
+        {"initializer": _awaits},
+        TypeError,
+        r"invalid initializer: .* got a coroutine function",
+    ),
     "arguments that are none": (
         {"initializer": abs, "initargs": 3},
         TypeError,
