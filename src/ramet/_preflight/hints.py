@@ -116,6 +116,8 @@ _OF_AIO = {
         ("read", "readline", "readuntil"), "receive() gives the next bytes, until EndOfStream"
     ),
     **dict.fromkeys(("write", "writelines", "drain"), "await send(data) writes all of it"),
+    "submit": "await run(fn, 1, 2) gives the result; many at once are tasks that each await one, or map()",
+    "shutdown": "the end of its block waits for all calls",
 }
 _OF_RAMET = {
     "spawn": "ramet.Command(argv).spawn() starts a program, ramet.clone(fn) a function",

@@ -297,6 +297,10 @@ def test_a_process_in_a_loop_names_its_own_words_for_others(nothing_left: object
             assert asked(process, "nonsense") == "'Process' has no attribute 'nonsense'"
         assert "await ramet.clone(fn)" in asked(ramet.aio, "clone")
         assert asked(ramet.aio, "nonsense") == "'ramet.aio' has no attribute 'nonsense'"
+        async with ramet.aio.Executor(1) as executor:
+            assert "await run(fn, 1, 2)" in asked(executor, "submit")
+            with pytest.raises(TypeError, match=r"not what it returns: run\(fn, 1, 2\)"):
+                await executor.run(len("one"))  # type: ignore[arg-type]
 
     asyncio.run(main())
 
