@@ -44,7 +44,7 @@ class ExecutorPlugin(WorkerPlugin):  # type: ignore[misc] # distributed's has fe
     DeadlineExceeded, as any exception of a task; the worker and its other tasks go on. One whose result
     nobody wants any more (``future.cancel()``) is killed. Each ends with all that it has started.
 
-    Raises ValueError for a template; when it is registered, what ramet.Executor does.
+    Raises ValueError for a template or a sandbox; when it is registered, what ramet.Executor does.
     Needs: distributed, installed by the extra ``dask``, and ramet on scheduler and workers; what
     ramet.Executor needs.
     Source: clone(2).
@@ -55,6 +55,12 @@ class ExecutorPlugin(WorkerPlugin):  # type: ignore[misc] # distributed's has fe
             raise ValueError(
                 "invalid template of a plugin: it is of this process, and each worker makes its own; "
                 "name in preload what it is to load"
+            )
+        if options.get("sandbox") is not None:
+            raise ValueError(
+                "invalid sandbox of a plugin: dask needs the class of each result, and a call in a sandbox "
+                "sends data alone; a task can start what is to be confined: "
+                "ramet.run(argv, sandbox=ramet.Sandbox(...))"
             )
         self.executor = executor
         self.name = f"ramet-executor-{executor}"  # another one of this name replaces it

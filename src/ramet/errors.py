@@ -252,8 +252,9 @@ class ChildDied(Exception):  # noqa: N818 - it says what happened
     """A child ended without a result; ``status``: how, ``pid``: which child.
 
     ``losses``: what was lost with a child in shared memory that ran its function; else None.
-    ``call``: of an executor's call, what was called; else empty. ``stack``: of an executor's call that was
-    killed at its deadline, the Python stack of its threads, as far as they told; else empty.
+    ``call``: the function that was called, of an executor's call with its arguments; empty where it has no
+    name. ``stack``: of an executor's call that was killed at its deadline, the Python stack of its threads
+    down to that function, as far as they told; else empty.
     """
 
     call = ""
@@ -280,10 +281,18 @@ class DeadlineExceeded(ChildDied, TimeoutError):  # noqa: N818 - its base's
         super().__init__(status, pid, losses)
 
 
-def died(status: ExitStatus, pid: int, losses: Losses | None) -> ChildDied:
+def died(status: ExitStatus, pid: int, losses: Losses | None, call: str) -> ChildDied:
     """The error for a child that ended without a result."""
     kind = DeadlineExceeded if status.reason == "deadline" else ChildDied
-    return kind(status, pid, losses)
+    error = kind(status, pid, losses)
+    error.call = call
+    return error
+
+
+def called(what: object) -> str:
+    """What a child runs, as a call; empty for what has no name."""
+    name = getattr(what, "__qualname__", None)
+    return f"{name}()" if isinstance(name, str) else ""
 
 
 class Interrupted(SystemExit):
@@ -392,8 +401,7 @@ class TimeoutExpired(subprocess.TimeoutExpired, TimeoutError):  # noqa: N818 - i
     def __str__(self) -> str:
         if self.pid is None:
             return super().__str__()
-        what = getattr(self.cmd, "__qualname__", None)
-        name = repr(self.cmd) if what is None else f"{what}()"
+        name = called(self.cmd) or repr(self.cmd)
         return f"{name} has not ended after {self.timeout} seconds: child {self.pid} still runs"
 
 

@@ -28,6 +28,10 @@ __all__ = ["RametBackend"]
 
 _PROTOCOL = 5
 
+# With these its caller decides what is loaded, and with the last two what variables there are.
+_DECIDE_MODULES = {"preload", "template", "sandbox"}
+_DECIDE_VARIABLES = {"template", "sandbox"}
+
 # What Parallel gives every backend, for the backends that keep arrays in files. Here they cross in memory.
 _OF_OTHER_BACKENDS = {"context", "context_id", "max_nbytes", "mmap_mode", "temp_folder", "verbose"}
 
@@ -37,7 +41,8 @@ class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
 
     options: of ramet.Executor, given to joblib.parallel_config() or parallel_backend(). timeout, memory:
     of each batch, which holds as many calls as joblib puts in it (``batch_size`` of Parallel). preload: by
-    default the modules that the first batch needs. inner_max_num_threads: as for the backend loky.
+    default the modules that the first batch needs, and none in a sandbox. inner_max_num_threads: as for the
+    backend loky.
 
     With n_jobs=1 joblib runs the calls itself, in the caller. A call that dies raises ChildDied, or
     DeadlineExceeded, from Parallel; what still runs is killed then, as after Ctrl-C. The template stays for
@@ -125,22 +130,21 @@ class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
     # ---- the executor
 
     def _executor_for(self, func: Callable[[], Any]) -> Executor:
-        if self._executor is None or self._made_for != self._wanted or self._lacksmodules_of(func):
+        if self._executor is None or self._made_for != self._wanted or self._lacks_modules_of(func):
             self._close()
             n_jobs, options = self._wanted
-            env = {**os.environ, **self._prepare_worker_env(n_jobs)}
             self._preloaded.update(modules_of(func))
             self._has_looked = True
-            given = {"env": env, **options, "max_workers": n_jobs}
+            given = {**options, "max_workers": n_jobs}
+            if options.keys().isdisjoint(_DECIDE_VARIABLES):
+                given.setdefault("env", {**os.environ, **self._prepare_worker_env(n_jobs)})
             self._executor = _made(given, sorted(self._preloaded))
             self._made_for = self._wanted
         return self._executor
 
-    def _lacksmodules_of(self, func: Callable[[], Any]) -> bool:
+    def _lacks_modules_of(self, func: Callable[[], Any]) -> bool:
         """Whether each batch of a further call of Parallel would import what the template has not."""
-        is_decided = self._has_looked or not self._wanted[1].keys().isdisjoint(
-            {"preload", "template"}
-        )
+        is_decided = self._has_looked or not self._wanted[1].keys().isdisjoint(_DECIDE_MODULES)
         self._has_looked = True
         return not is_decided and not self._preloaded.issuperset(modules_of(func))
 
@@ -166,9 +170,7 @@ class _Batch:
 
 
 def _made(options: dict[str, Any], modules: list[str]) -> Executor:
-    if "preload" in options or "template" in options:
-        if "template" in options:
-            del options["env"]
+    if not options.keys().isdisjoint(_DECIDE_MODULES):
         preload = _with_our_own(options.pop("preload", ()))
         return Executor(preload=preload, **options)
     try:

@@ -90,6 +90,14 @@ def test_a_face_without_its_package_names_the_extra(
         importlib.import_module(f"ramet.{face}")
 
 
+def test_await_without_anyio_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who awaits a child, or a template's call, has not imported ramet.aio."""
+    monkeypatch.setitem(sys.modules, "anyio", None)
+    monkeypatch.delitem(sys.modules, "ramet._process.awaiting", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r"to await a child .* 'ramet\[aio\]'"):
+        importlib.import_module("ramet._process.awaiting")
+
+
 def test_it_stands_in_for_subprocess() -> None:
     """After `import ramet as subprocess` all public names of subprocess are there, on its terms.
 

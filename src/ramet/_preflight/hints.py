@@ -24,6 +24,8 @@ _OF_OTHERS = {
     "daemon": "a child in shared memory (flags=CloneFlag.VM) ends with its caller, any other does not",
     "preexec_fn": "do at the start of fn what the child is to do first",
     "sandbox": "ramet.clone() takes it, and for all its calls ramet.Template(sandbox=...)",
+    "capture_output": "ramet.Executor(capture_output=True) keeps what each call prints; else stdout= "
+    "and stderr= take files",
 }
 _WORDS_COME_FIRST = "the program's words come first: run(['echo', 'hi'])"
 _OF_PROGRAMS_ELSEWHERE = {
@@ -42,6 +44,14 @@ _WISHES = frozenset(
     | {"syscalls", "read", "write", "hidden", "overlay", "tmp", "proc"}
 )
 _LIMITS_OF_CALLS = {"timeout": "deadline", "memory": "limit of memory"}
+_OF_EXECUTORS = frozenset(
+    {"max_workers", "reuse", "max_tasks_per_child", "initializer", "initargs"}
+    | {"capture_output", "progress"}
+)
+# What a program or a call takes beside a sandbox.
+_BESIDE_A_SANDBOX = frozenset(
+    {"cwd", "stdin", "stdout", "stderr", "fds", "pass_fds", "umask", "rlimits", "nice"}
+)
 # The others are likely keywords of a function.
 _WISHES_FOR_FUNCTIONS = frozenset({"memory", "processes", "cpus", "network"})
 # What options are called that a Sandbox has as a wish.
@@ -106,6 +116,8 @@ _OF_AIO = {
         ("read", "readline", "readuntil"), "receive() gives the next bytes, until EndOfStream"
     ),
     **dict.fromkeys(("write", "writelines", "drain"), "await send(data) writes all of it"),
+    "submit": "await run(fn, 1, 2) gives the result; many at once are tasks that each await one, or map()",
+    "shutdown": "the end of its block waits for all calls",
 }
 _OF_RAMET = {
     "spawn": "ramet.Command(argv).spawn() starts a program, ramet.clone(fn) a function",
@@ -131,7 +143,7 @@ def no_callable(what: object, verb: str) -> TypeError:
     text = f"invalid fn: expected a callable, got {type(what).__name__}"
     if isinstance(what, str | bytes | list | tuple):
         text += "; a program is started by ramet.run(argv), Popen(argv) or Command(argv).spawn()"
-    elif what is None:
+    else:
         text += f"; hand over the function and not what it returns: {verb}(fn, 1, 2)"
     return TypeError(text)
 
@@ -171,7 +183,9 @@ def no_option_of_programs(name: str, known: Collection[str]) -> TypeError:
 
 
 def no_option_of_templates(name: str) -> TypeError | None:
-    """The error for what the calls of a template take, and it does not; None for all else."""
+    """The error for what its calls or an executor take, and a template does not; None for all else."""
+    if name in _OF_EXECUTORS:
+        return TypeError(f"there is no option {name!r} here; ramet.Executor has it")
     if name not in _LIMITS_OF_CALLS:
         return None
     return TypeError(
@@ -198,6 +212,13 @@ def no_option_of_contexts(name: str) -> TypeError | None:
 
 def no_wish(names: Sequence[str], known: Collection[str]) -> TypeError:
     """The error for keywords that are no wishes of a Sandbox."""
+    beside = [name for name in names if name in _BESIDE_A_SANDBOX]
+    if beside:
+        how = f"{beside[0]}=..., sandbox=ramet.Sandbox(...)"
+        return TypeError(
+            f"invalid wish: a Sandbox has no {', '.join(beside)}; it is given beside the sandbox, to the "
+            f"program or call: ramet.run(argv, {how})"
+        )
     others = [_WISHES_BY_OTHER_NAMES.get(name) for name in names]
     meant = [
         close

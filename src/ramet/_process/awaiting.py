@@ -9,15 +9,20 @@ from contextlib import suppress
 from threading import Thread
 from typing import Protocol, TypeVar
 
-from anyio import (
-    CancelScope,
-    Event,
-    get_cancelled_exc_class,
-    move_on_after,
-    to_thread,
-    wait_readable,
-)
-from anyio.lowlevel import RunVar, checkpoint
+try:
+    from anyio import (
+        CancelScope,
+        Event,
+        get_cancelled_exc_class,
+        move_on_after,
+        to_thread,
+        wait_readable,
+    )
+    from anyio.lowlevel import RunVar, checkpoint
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "to await a child needs anyio: pip install 'ramet[aio]'", name=error.name
+    ) from None
 
 from .._kernel import pidfd
 from .._kernel.clone_bits import THREAD

@@ -17,7 +17,7 @@ from .._kernel import pidfd, procfs
 from .._kernel.clone_bits import STOPPED, THREAD, VFORK
 from .._kernel.names import WALL
 from .._kernel.timeouts import checked_timeout, deadline_after, pauses
-from ..errors import Interrupted, TimeoutExpired, died, still_running
+from ..errors import Interrupted, TimeoutExpired, called, died, still_running
 from ..exit_status import END, ExitStatus, from_waitid
 from ..flags import LAST_SIGNAL, CloneFlag
 from ..losses import Losses
@@ -717,7 +717,7 @@ class Child(_core.Handle, Generic[T_co]):
         status = self.wait(timeout)
         kind, outcome = self._taken or self._take()
         if kind == NOTHING:
-            error = died(status, self.pid, self.losses)
+            error = died(status, self.pid, self.losses, called(self._what))
             if self._outcome is None and isinstance(self._what, list):
                 error.add_note("a program has no result: wait() returns how it ended")
             raise error

@@ -7,7 +7,7 @@ subinterpreter, where ramet cannot be imported: so this imports the standard lib
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from types import CoroutineType
+from types import CoroutineType, GeneratorType
 from typing import Any
 
 # The number of buffers, the length of the head, and the kind, which is written last.
@@ -66,6 +66,8 @@ def why_not_sent(value: object, error: BaseException) -> str:
     if isinstance(value, CoroutineType):
         value.close()  # it will never be awaited
         hint = "; to run a coroutine function, call asyncio.run() in fn"
+    elif isinstance(value, GeneratorType):
+        hint = "; a generator runs where it was made: return a list of what it gives"
     return f"the result cannot be sent to the caller: {in_words(error)}{hint}"
 
 

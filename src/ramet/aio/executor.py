@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from anyio import Event
 
+from .._preflight.hints import no_attribute_of_aio, no_callable
 from .._process import awaiting
 from .._workers.executor.call_future import CallFuture
 from .._workers.executor.executor import Executor as BlockingExecutor
@@ -102,7 +103,10 @@ class Executor:
         return self._executor
 
     def _begun(self, fn: Callable[..., T], args: tuple[Any, ...]) -> CallFuture[T]:
-        future = self._open_executor().submit(fn, *args)
+        executor = self._open_executor()
+        if not callable(fn):
+            raise no_callable(fn, "run")
+        future = executor.submit(fn, *args)
         self._calls.add(future)
         future.add_done_callback(self._calls.discard)
         return future
@@ -147,6 +151,9 @@ class Executor:
             )
 
         __exit__ = __enter__
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute_of_aio(self, name)
 
 
 async def _outcome(future: CallFuture[T]) -> T:

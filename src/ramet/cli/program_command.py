@@ -26,6 +26,10 @@ class ProgramCommand(click.Command):
         """As it is, but a wrong option is ours to tell: 2 may be the program's exit status."""
         try:
             return super().make_context(info_name, *args, **more)
+        except click.NoSuchOption as error:
+            other = _who_has(error.option_name, more.get("parent"))
+            message = f"No such option '{error.option_name}' here; ramet {other} has it"
+            raise FailedError(info_name, message if other else error.format_message()) from None
         except click.UsageError as error:
             raise FailedError(info_name, error.format_message()) from None
 
@@ -40,6 +44,20 @@ class ProgramCommand(click.Command):
         for heading, records in headings.items():
             with formatter.section(heading):
                 formatter.write_dl(records, col_max=26)
+
+
+def _who_has(option: str, group: click.Context | None) -> str:
+    """The first other command of the group that runs a program and has this option; empty for none."""
+    commands = group.command if group is not None else None
+    if group is None or not isinstance(commands, click.Group):
+        return ""
+    for name in commands.list_commands(group):
+        command = commands.get_command(group, name)
+        if isinstance(command, ProgramCommand) and any(
+            option in one.opts for one in command.params
+        ):
+            return name
+    return ""
 
 
 def exit_code(status: ExitStatus, *, timed_out: bool) -> int:

@@ -14,6 +14,7 @@ from .._core import Held
 from .._setup.options import Options
 from .._workers.crossing.messages import Channel
 from .._workers.template.call_request import CallRequest
+from .._workers.template.starting import checked_loading
 from .._workers.template.template import Template
 from .clone_process import process_class
 from .crossing import Crossing
@@ -188,9 +189,9 @@ def context(
     Needs: Linux 5.3; the options' own.
     Source: multiprocessing.context.BaseContext; clone(2) CLONE_PARENT.
     """
+    given = checked_loading(preload, setup, warm, allow)
     recipe = Recipe(
-        *(preload if isinstance(preload, str) else tuple(preload), setup, warm),
-        *(spares, spares_memory, tuple(allow) if not isinstance(allow, str) else allow),
+        *(tuple(given.preload), setup, warm, spares, spares_memory, tuple(given.allow)),
         *(reload, main, options),
     )
     recipe.check()

@@ -25,6 +25,16 @@ NO_SUCH_PID = "4194305"
         ("law check --uid x", 2, "ramet law check: Invalid value for '--uid'"),
         ("tour nosuch", 2, "ramet tour: Invalid value for --only"),
         ("run --nosuch", 125, "ramet run: No such option"),
+        (
+            "run --memory 1G true",
+            125,
+            "ramet run: No such option '--memory' here; ramet sandbox has it",
+        ),
+        (
+            "sandbox --user nobody true",
+            125,
+            "ramet sandbox: No such option '--user' here; ramet run has it",
+        ),
         ("sandbox --nosuch", 125, "ramet sandbox: No such option"),
         ("trace --nosuch", 125, "ramet trace: No such option"),
     ],

@@ -104,6 +104,10 @@ def observed(client: Client, place: Path) -> dict[str, Any]:
         ramet.dask.ExecutorPlugin(template=None)
     except ValueError as error:
         found["template"] = str(error)
+    try:
+        ramet.dask.ExecutorPlugin(sandbox=ramet.Sandbox())
+    except ValueError as error:
+        found["sandbox"] = str(error)
     found["workers at the end"] = sorted(client.run(os.getpid).values())
     return found
 

@@ -98,8 +98,9 @@ def test_a_cancelled_task_is_killed(observed: dict[str, Any]) -> None:
 
 
 def test_a_wrong_option_is_told_where_it_is_registered(observed: dict[str, Any]) -> None:
-    """The error names it; a template is refused before."""
+    """The error names it; a template and a sandbox are refused before."""
     assert "each worker makes its own" in observed["template"]
+    assert "a call in a sandbox sends data alone" in observed["sandbox"]
     assert "there is no option 'color'" in observed["wrong"]
 
 

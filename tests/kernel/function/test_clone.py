@@ -554,8 +554,8 @@ def test_sys_exit_gives_a_code_and_no_result(
 
 @MEMORIES
 def test_a_hard_exit_gives_no_result(memory: F, nothing_left: object) -> None:
-    """os._exit() ends the child on the spot."""
-    with pytest.raises(ChildDied, match="exited with 6"):
+    """os._exit() ends the child on the spot, and the error names it."""
+    with pytest.raises(ChildDied, match=r"^_exit\(\) in child \d+ ended .*: exited with 6"):
         ramet.clone(os._exit, 6, flags=memory).result(SECONDS)
 
 

@@ -19,6 +19,7 @@ from ramet._workers.executor.needed_modules import modules_of
 
 from ...conftest import LeakCheck
 from ...waiting import alarm, until
+from ..sandbox.taken_away import needs_all
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +142,22 @@ def test_native_threads_are_limited() -> None:
     with parallel_config(backend="ramet", n_jobs=2, inner_max_num_threads=3):
         found = Parallel()([delayed(os.getenv)("OMP_NUM_THREADS")] * 2)
     assert found == ["3", "3"]
+
+
+def _homes(_: int) -> bool:
+    return os.path.exists("/home")
+
+
+@needs_all
+def test_each_batch_may_be_in_a_sandbox() -> None:
+    """What is loaded ahead is for the caller to name; with one job there is no process to confine."""
+    with parallel_config(backend="ramet", n_jobs=2, sandbox=ramet.Sandbox(), preload=[__name__]):
+        assert Parallel()(delayed(_homes)(n) for n in range(3)) == [False] * 3
+    with (
+        parallel_config(backend="ramet", n_jobs=2, sandbox=ramet.Sandbox(), env={}),
+        pytest.raises(ValueError, match="invalid env with sandbox"),
+    ):
+        Parallel()(delayed(_homes)(n) for n in range(3))
 
 
 def test_bad_input() -> None:

@@ -381,6 +381,7 @@ def test_the_executable_can_be_set() -> None:
     ("arguments", "error", "words"),
     [
         ({"preload": "numpy"}, TypeError, "expected a list of names of modules"),
+        ({"preload": 5}, TypeError, "expected a list of names of modules, got 5"),
         ({"allow": ["x"]}, ValueError, "invalid allow"),
         ({"setup": 3}, TypeError, "expected a function"),
         ({"main": "twice"}, ValueError, "expected 'once', 'each', 'never' or None, got 'twice'"),

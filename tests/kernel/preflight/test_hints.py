@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -227,6 +227,8 @@ def test_a_flag_that_is_meant_is_no_trouble(nothing_left: object) -> None:
         (lambda: ramet.clone(["true"]), r"a program is started by ramet.run\(argv\)"),  # type: ignore[arg-type]
         (lambda: ramet.vfork("true"), r"a program is started by ramet.run\(argv\)"),  # type: ignore[arg-type]
         (lambda: ramet.clone(nothing()), r"hand over the function"),  # type: ignore[func-returns-value, arg-type]
+        (lambda: ramet.clone(len("one")), r"got int; hand over the function"),  # type: ignore[arg-type]
+        (lambda: ramet.clone(nothing, capture_output=True), r"ramet.Executor\(capture_output="),  # type: ignore[call-arg]
         (lambda: ramet.clone(target=nothing, args=()), r"comes first: clone\(fn, 1, 2\)"),  # type: ignore[call-arg]
         (lambda: ramet.vfork(), r"comes first: vfork\(fn, 1, 2\)"),  # type: ignore[call-arg]
         (lambda: ramet.run("echo", "hi"), r"one list, run\(\['echo', 'hi'\]\)$"),  # type: ignore[call-overload]
@@ -239,6 +241,8 @@ def test_a_flag_that_is_meant_is_no_trouble(nothing_left: object) -> None:
         "argv",
         "command",
         "result",
+        "another result",
+        "output",
         "target",
         "nothing",
         "two words",
@@ -293,6 +297,10 @@ def test_a_process_in_a_loop_names_its_own_words_for_others(nothing_left: object
             assert asked(process, "nonsense") == "'Process' has no attribute 'nonsense'"
         assert "await ramet.clone(fn)" in asked(ramet.aio, "clone")
         assert asked(ramet.aio, "nonsense") == "'ramet.aio' has no attribute 'nonsense'"
+        async with ramet.aio.Executor(1) as executor:
+            assert "await run(fn, 1, 2)" in asked(executor, "submit")
+            with pytest.raises(TypeError, match=r"not what it returns: run\(fn, 1, 2\)"):
+                await executor.run(len("one"))  # type: ignore[arg-type]
 
     asyncio.run(main())
 
@@ -554,6 +562,16 @@ def test_a_coroutine_function_needs_a_loop(nothing_left: object) -> None:
     with pytest.raises(ramet.ResultError, match=r"call asyncio\.run\(\) in fn"):
         _ = ramet.clone(meant_for_a_loop).result(SECONDS)
     assert ramet.clone(lambda: asyncio.run(meant_for_a_loop())).result(SECONDS) == 1
+
+
+def numbers() -> Iterator[int]:
+    yield 1
+
+
+def test_a_generator_is_no_result(nothing_left: object) -> None:
+    """It cannot be sent, and the error says what can."""
+    with pytest.raises(ramet.ResultError, match=r"'generator' object; .* return a list"):
+        _ = ramet.clone(numbers).result(SECONDS)
 
 
 def test_the_list_of_commands_has_whole_sentences() -> None:

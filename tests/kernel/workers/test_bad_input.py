@@ -144,6 +144,10 @@ def test_a_timeout_that_is_none_costs_no_result(shared: ramet.Template, timeout:
         assert child.result(PATIENT_SECONDS) == 1
 
 
+async def _awaits() -> None:
+    pass
+
+
 TEMPLATES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "one string": (lambda: ramet.Template("numpy"), TypeError, r"\['numpy'\] is one"),
     "a module": (
@@ -201,6 +205,21 @@ TEMPLATES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         TypeError,
         r"its calls take it: template.clone\(fn, memory=...\)",
     ),
+    "a setup that is to be awaited": (
+        lambda: ramet.Template(setup=_awaits),
+        TypeError,
+        r"invalid setup: .* got a coroutine function, .* asyncio.run\(_awaits\(\)\)$",
+    ),
+    "a warm-up that is to be awaited": (
+        lambda: ramet.Template(warm=_awaits),
+        TypeError,
+        r"invalid warm: .* got a coroutine function",
+    ),
+    "an option of executors": (
+        lambda: ramet.Template(max_workers=2),  # type: ignore[call-arg]
+        TypeError,
+        r"'max_workers' here; ramet.Executor has it$",
+    ),
     "an unknown option": (lambda: ramet.Template(cdw="/"), TypeError, r"there is no option 'cdw'"),  # type: ignore[call-arg]
     "another program": (
         lambda: ramet.Template(executable="/bin/true"),
@@ -244,6 +263,11 @@ EXECUTORS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         r"expected the same as reuse",
     ),
     "an initializer": ({"initializer": 1}, TypeError, r"initializer must be a callable"),
+    "an initializer that is to be awaited": (
+        {"initializer": _awaits},
+        TypeError,
+        r"invalid initializer: .* got a coroutine function",
+    ),
     "arguments that are none": (
         {"initializer": abs, "initargs": 3},
         TypeError,
@@ -286,7 +310,7 @@ def test_an_executor_that_cannot_be_is_refused(what: str) -> None:
 def test_what_cannot_be_called_is_refused_by_submit() -> None:
     """At once; map() tells wrong numbers of items as ProcessPoolExecutor does."""
     with ramet.Executor(1) as executor:
-        with pytest.raises(TypeError, match=r"callable|function"):
+        with pytest.raises(TypeError, match=r"got int; hand over the function and not what it"):
             executor.submit(5)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="chunksize"):
             executor.map(abs, [1], chunksize=0)

@@ -81,6 +81,12 @@ def test_a_call_ends_at_its_deadline() -> None:
         assert error.status.reason == "deadline"
         assert _hang.__name__ in error.stack
         assert "serving.py" not in error.stack, "what calls all functions tells nothing"
+        by_keyword = executor.submit(_hang_as, name=1).exception()
+        assert isinstance(by_keyword, DeadlineExceeded)
+        assert by_keyword.stack.endswith(" in _hang_as")
+        in_c = executor.submit(select.select, [], [], []).exception()
+        assert isinstance(in_c, DeadlineExceeded)
+        assert in_c.stack.endswith(" in _call"), "of frames one at least is told"
         assert executor.submit(abs, -1).result() == 1
 
 
@@ -129,6 +135,11 @@ def test_map_gives_results_in_their_order(chunksize: int, buffersize: int | None
 
 
 def _hang() -> None:
+    select.select([], [], [])
+
+
+def _hang_as(name: int) -> None:
+    assert name
     select.select([], [], [])
 
 

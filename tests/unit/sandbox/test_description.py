@@ -318,6 +318,8 @@ def test_a_wish_that_is_none(slip: str, word: str) -> None:
             make(**{slip: 1})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"a Sandbox has no color$"):
         Sandbox(color="red")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"no cwd; .* ramet.run\(argv, cwd=..., sandbox="):
+        Sandbox(cwd="/")  # type: ignore[call-arg]
 
 
 def test_wishes_are_keywords() -> None:

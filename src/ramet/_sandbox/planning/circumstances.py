@@ -48,11 +48,6 @@ class Circumstances:
     why_no_subordinate_ids: str = ""
 
     @property
-    def is_root(self) -> bool:
-        """Whether the caller is the root of its user namespace."""
-        return self.uid == 0
-
-    @property
     def may_become_another(self) -> bool:
         """Whether the caller may give a child an id that is not its own."""
         return {"SETUID", "SETGID"} <= self.capabilities and self.other_ids

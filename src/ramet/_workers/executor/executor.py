@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, Un
 from ..._kernel.timeouts import checked_timeout, deadline_after, seconds_until
 from ..._limits.byte_counts import parsed_memory
 from ..._setup.options import Options
-from ..template.starting import checked_loading
+from ..template.starting import checked_loading, refuse_coroutine_function
 from ..template.template import Template, TreeTemplate, require_spares
 from .call_future import CallFuture
 from .learning import Learning
@@ -77,6 +77,7 @@ class Executor(AnyExecutor):
         most = _checked_count("max_workers", max_workers, len(os.sched_getaffinity(0)))
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
+        refuse_coroutine_function("initializer", initializer)
         if not isinstance(initargs, Iterable):
             raise TypeError(f"invalid initargs: expected a tuple of arguments, got {initargs!r}")
         if reuse is not None and max_tasks_per_child is not None and reuse != max_tasks_per_child:
@@ -107,6 +108,7 @@ class Executor(AnyExecutor):
             template = _template_of(mp_context, template)
         ahead = min(most, _MOST_SPARES) if spares is None else spares
         learns = preload is None and template is None and options.get("sandbox") is None
+        told = _progress(progress)
         refuse_without_epoll()
         own = _own_template(template, preload or (), ahead, options)
         try:
@@ -116,7 +118,7 @@ class Executor(AnyExecutor):
             raise
         self.max_workers = most
         rules = rules._replace(most_output=own.most_output)
-        self._pool = Pool(own, rules, _progress(progress), Learning(own) if learns else None)
+        self._pool = Pool(own, rules, told, Learning(own) if learns else None)
         self._finalizer = weakref.finalize(self, self._pool.close, cancels=False)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:

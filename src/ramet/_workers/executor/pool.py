@@ -713,8 +713,8 @@ class Pool:
             call.reason = call.reason or "output"
         if call.reason:  # also where it came to its end a moment before it was killed
             status = status.because(call.reason)
-        error = died(status, worker.child.pid, None)
-        error.call, error.stack = str(call), call.stack
+        error = died(status, worker.child.pid, None, str(call))
+        error.stack = call.stack
         if call.was_being_read:
             module = call.fn.__module__
             error.add_note(

@@ -123,8 +123,10 @@ class Call:
     def note_stack(self, stack: str) -> None:
         """Where it was when it was killed, as it said itself."""
         self.was_being_read = _READS in stack and isinstance(self.fn.__module__, str)
-        own = without_callers(stack, _IN_CALL)
-        self.stack = _readable(own if "\n" in own else stack)
+        own = without_callers(stack, _IN_CALL, __file__)  # where _call_fully() and apply() are
+        if "\n" not in own:  # the function is one of C's, or has not begun: who calls it is told
+            own = "\n".join(stack.splitlines()[:2])
+        self.stack = _readable(own)
 
     def __str__(self) -> str:
         from reprlib import repr as shortened

@@ -329,18 +329,15 @@ class Link(PlainLink):
 
     def _answered_by(self, answer: Clone | OSError, asked: tuple[int, object, Any]) -> None:
         """asked: what it is the answer to, which is not among those to come any more."""
-        if isinstance(answer, Clone):
-            answer.points = self.points
-            answer = taken_over(answer)
-        if isinstance(answer, Clone):
-            self._last_told = answer.pid
         _, token, layer = asked
         if isinstance(answer, Clone):
-            answer.layer = layer
-        if token is None:
-            if isinstance(answer, Clone):
+            answer.points = self.points
+            answer = taken_over(answer)  # or why it cannot be
+        if isinstance(answer, Clone):
+            self._last_told, answer.layer = answer.pid, layer
+            if token is None:
                 self._spares.append(answer)
-        elif not isinstance(token, _Abandoned):  # its answer ends with this function
+        if token is not None and not isinstance(token, _Abandoned):  # whose answer ends here
             self._answers[id(token)] = answer
 
     def _refusal(self, received: Received) -> OSError:

@@ -54,6 +54,7 @@ main(number)
 """
 _END_SECONDS = 5.0
 _NAME = re.compile(r"ramet:[0-9a-f]{8}")
+_IS_COROUTINE_FUNCTION = 0x80  # inspect.CO_COROUTINE, which takes time to import
 _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
 
 
@@ -375,6 +376,7 @@ def checked_loading(
     for what, fn in (("setup", setup), ("warm", warm)):
         if fn is not None and not callable(fn):
             raise TypeError(f"invalid {what}: expected a function, got {fn!r}")
+        refuse_coroutine_function(what, fn)
     if not isinstance(allow, Iterable):
         raise TypeError(f"invalid allow: expected a list of names of hazards, got {allow!r}")
     allowed = [allow] if isinstance(allow, str) else list(allow)
@@ -384,3 +386,13 @@ def checked_loading(
                 f"invalid allow: expected some of {', '.join(map(repr, HAZARDS))}, got {name!r}"
             )
     return Loading(names, setup, warm, allowed)
+
+
+def refuse_coroutine_function(what: str, fn: object) -> None:
+    """Raise TypeError for one: a call of it runs nothing of what it does, and nobody would see that."""
+    if getattr(getattr(fn, "__code__", None), "co_flags", 0) & _IS_COROUTINE_FUNCTION:
+        name = getattr(fn, "__name__", what)
+        raise TypeError(
+            f"invalid {what}: expected a function, got a coroutine function, of which a call runs nothing; "
+            f"take a function that calls asyncio.run({name}())"
+        )
