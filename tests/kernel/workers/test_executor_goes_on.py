@@ -81,6 +81,27 @@ def test_no_descriptor_is_lost_where_too_few_are_free(reuse: int) -> None:
                 executor.submit(abs, -2).exception(PATIENT_SECONDS)
 
 
+def test_a_process_whose_outcome_cannot_be_read_runs_no_other_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was killed, which takes it a moment to notice: a call that got it then would die with it."""
+
+    def mark() -> bytearray:
+        sys.marked = True  # type: ignore[attr-defined]
+        return bytearray(1 << 20)
+
+    def kill_late(child: CalledChild[Any]) -> None:
+        child._killed = True
+
+    monkeypatch.setattr(CalledChild, "kill", kill_late)
+    with Executor(1, reuse=1000) as executor:
+        assert executor.submit(lambda: 1).result(PATIENT_SECONDS) == 1
+        with free_descriptors(0):  # none for the file in which the result is
+            error = executor.submit(mark).exception(PATIENT_SECONDS)
+        assert isinstance(error, ramet.ResultError)
+        assert not executor.submit(lambda: hasattr(sys, "marked")).result(PATIENT_SECONDS)
+
+
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "none is free"), RuntimeError("no /proc")])
 def test_a_tree_that_cannot_be_found_costs_no_other_call(
     error: Exception, monkeypatch: pytest.MonkeyPatch

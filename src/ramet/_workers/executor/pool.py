@@ -646,7 +646,8 @@ class Pool:
             self._learning.learn(call.what, is_called_again=bool(self._pending))
         # Whether the initializer or the call has raised: what is not prepared runs no other.
         is_prepared = not (raised and worker.served == 1 and self._rules.initializer is not None)
-        if worker.served < self._rules.reuse and is_prepared and not call.future.cancelled():
+        goes_on = is_prepared and not (call.future.cancelled() or worker.child.was_killed)
+        if worker.served < self._rules.reuse and goes_on:
             with Held(self._lock) as take:
                 take()
                 self._idle.append(worker)

@@ -279,6 +279,11 @@ class CalledChild(Child[T_co]):
             self._channel.end()
 
     @property
+    def was_killed(self) -> bool:
+        """Whether this process has killed it, so that it takes no other call; the library's own."""
+        return self._killed
+
+    @property
     def live_channel(self) -> Channel:
         """The channel, for another call; the library's own."""
         return self._channel
