@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -99,6 +100,28 @@ def test_a_tree_of_more_than_there_are_descriptors_for(family: Family) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert family.is_dead()
     assert child.wait() == -signal.SIGKILL
+
+
+def test_a_tree_that_cannot_be_seen_is_none_that_was_killed(family: Family) -> None:
+    """Where no descriptor is free to list it by, the error says so."""
+    child = family.start(f"sh -c 'TELL; {FOREVER}' & wait", count=0)
+    (leaf,) = map(int, family.wait_for(1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = [os.dup(family.reading) for _ in range(2)]
+    for number in free:
+        os.close(number)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[1], hard))  # the other is for a pidfd
+    try:
+        with pytest.raises(OSError) as caught:
+            child.kill_tree(SECONDS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.errno == errno.EMFILE
+    assert child.wait() == -signal.SIGKILL
+    os.kill(leaf, signal.SIGKILL)
+    os.close(family.writing)
+    family.writing = -1
+    assert os.read(family.reading, 1) == b""
 
 
 def test_a_vfork_parent_does_not_hold_it_up(family: Family) -> None:
