@@ -11,7 +11,7 @@ from .signal_handlers import is_from_handler
 # Places among the words of /proc/TASK/stat that follow the name, the first of which is the state.
 STATE, PPID, FLAGS, NUM_THREADS, START_TIME, EXIT_SIGNAL, EXIT_CODE = 0, 1, 6, 17, 19, 35, 49
 _KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD, include/linux/sched.h
-_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # to look, which says nothing of what is there
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # to look: that says not what is there
 
 
 def shows_own_pids() -> bool:

@@ -19,6 +19,7 @@ from ramet import CloneFlag as F
 from ramet._kernel import procfs
 
 from ...constants import SECONDS
+from ...full_tables import free_descriptors
 from ...waiting import alarm
 
 if TYPE_CHECKING:
@@ -106,16 +107,11 @@ def test_a_tree_that_cannot_be_seen_is_none_that_was_killed(family: Family) -> N
     """Where no descriptor is free to list it by, the error says so."""
     child = family.start(f"sh -c 'TELL; {FOREVER}' & wait", count=0)
     (leaf,) = map(int, family.wait_for(1))
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = [os.dup(family.reading) for _ in range(2)]
-    for number in free:
-        os.close(number)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free[1], hard))  # the other is for a pidfd
-    try:
-        with pytest.raises(OSError) as caught:
-            child.kill_tree(SECONDS)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with (
+        free_descriptors(1),  # for the child's pidfd
+        pytest.raises(OSError, match="Too many open files") as caught,
+    ):
+        child.kill_tree(SECONDS)
     assert caught.value.errno == errno.EMFILE
     assert child.wait() == -signal.SIGKILL
     os.kill(leaf, signal.SIGKILL)

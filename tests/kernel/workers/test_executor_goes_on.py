@@ -4,15 +4,14 @@ import asyncio
 import errno
 import math
 import os
-import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +27,7 @@ from ramet._workers.executor.worker import Worker
 from ramet._workers.template.called_child import CalledChild
 
 from ...constants import PATIENT_SECONDS, SECONDS, SLOWER, repeated
+from ...full_tables import free_descriptors
 from ...looking import state_of
 from ...waiting import until
 
@@ -50,25 +50,6 @@ def test_output_of_any_size_is_read() -> None:
         assert future.stdout.startswith("said")
         assert len(future.stdout) <= 1 << 20
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
-
-
-@contextmanager
-def free_descriptors(count: int) -> Iterator[None]:
-    """So many are free in this process's table, and no more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    held: list[int] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
-    try:
-        with suppress(OSError):
-            while True:
-                held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-        for _ in range(count):
-            os.close(held.pop())
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for descriptor in held:
-            os.close(descriptor)
 
 
 @pytest.mark.parametrize("reuse", [1, 1000])

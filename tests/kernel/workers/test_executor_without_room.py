@@ -22,8 +22,8 @@ from ramet._workers.executor.worker import Worker
 from ramet._workers.template.template import Template
 
 from ...constants import SECONDS
+from ...full_tables import free_descriptors
 from ...waiting import until
-from .test_executor_goes_on import free_descriptors
 from .test_submissions_interrupted import interrupted
 
 LACKING = [

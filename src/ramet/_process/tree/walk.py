@@ -214,7 +214,9 @@ class Walk:
             time.sleep(pause)  # no event: the kernel reports a stop to the parent only
 
     def _find_more(self) -> bool:
-        found = [(child, pid) for pid in self._members for child in procfs.children_for_certain(pid)]
+        found = [
+            (child, pid) for pid in self._members for child in procfs.children_for_certain(pid)
+        ]
         if self._orphans is not None:
             found += [(orphan, os.getpid()) for orphan in self._orphans()]
         taken = [self._take(pid, parent) for pid, parent in found if pid not in self._members]
