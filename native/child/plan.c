@@ -183,10 +183,13 @@ long ramet_step_OWN_FILES(const uintptr_t *operand, struct ramet_launch *launch)
     return error < 0 ? error : close_slowly(first, ~0U);
 }
 
-/* A duplicate above all descriptors that the program is to have. */
+/* A duplicate above all descriptors that the program is to have. Where RLIMIT_NOFILE ends below them the kernel
+   says EINVAL, not that none is free. */
 static long save(long descriptor, const uintptr_t *slot_and_lowest, struct ramet_launch *launch)
 {
     long saved = ramet_syscall3(__NR_fcntl, descriptor, F_DUPFD_CLOEXEC, slot_and_lowest[1]);
+    if (saved == -EINVAL)
+        saved = -EMFILE;
     launch->slots[slot_and_lowest[0]] = (int)saved;
     return saved;
 }

@@ -11,6 +11,7 @@ from .signal_handlers import is_from_handler
 # Places among the words of /proc/TASK/stat that follow the name, the first of which is the state.
 STATE, PPID, FLAGS, NUM_THREADS, START_TIME, EXIT_SIGNAL, EXIT_CODE = 0, 1, 6, 17, 19, 35, 49
 _KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD, include/linux/sched.h
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # to look: that says not what is there
 
 
 def shows_own_pids() -> bool:
@@ -95,12 +96,28 @@ def stat_if_any(task: int | str) -> list[str]:
         return []
 
 
+def stat_for_certain(task: int | str) -> list[str]:
+    """The same; OSError where there is no descriptor or memory to look with."""
+    try:
+        return stat(task)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise
+        return []
+
+
 def children(pid: int) -> list[int]:
     """The children of a process, also those that were reparented to it. Complete only while it is stopped.
 
     Source: proc_tid_children(5).
     """
     return [child for thread in threads(pid) for child in children_of_thread(pid, int(thread))]
+
+
+def children_for_certain(pid: int) -> list[int]:
+    """The same; OSError where there is no descriptor or memory to look with."""
+    tids = threads_for_certain(pid)
+    return [child for thread in tids for child in children_of_thread(pid, int(thread))]
 
 
 def children_of_thread(pid: int, thread: int) -> list[int]:
@@ -132,8 +149,9 @@ def state(task: int | str) -> str:
 
 
 def states(pid: int) -> set[str]:
-    """The letters of the states of all threads."""
-    return {letter for thread in threads(pid) if (letter := state(f"{pid}/task/{thread}"))}
+    """The letters of the states of all threads; OSError as of stat_for_certain()."""
+    each = (stat_for_certain(f"{pid}/task/{thread}") for thread in threads_for_certain(pid))
+    return {words[STATE] for words in each if words}
 
 
 def threads(pid: int) -> list[str]:
@@ -141,6 +159,16 @@ def threads(pid: int) -> list[str]:
     try:
         return os.listdir(f"/proc/{pid}/task")
     except OSError:
+        return []
+
+
+def threads_for_certain(pid: int) -> list[str]:
+    """The same; OSError where there is no descriptor or memory to look with."""
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise
         return []
 
 

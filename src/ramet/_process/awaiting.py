@@ -3,7 +3,7 @@
 import os
 import select
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from threading import Thread
@@ -26,6 +26,7 @@ except ModuleNotFoundError as error:
 
 from .._kernel import pidfd
 from .._kernel.clone_bits import THREAD
+from .._kernel.signal_handlers import is_from_handler
 from ..exit_status import ExitStatus
 from . import asyncio_watch
 
@@ -132,21 +133,17 @@ def _kill_and_reap(child: Interruptible, grace: float) -> None:
         child.wait()
 
 
-async def until(is_there: Callable[[], object], *copies: int) -> None:
-    """Wait until that holds, which is asked each time that one of the descriptors can be read; close them.
+async def until(is_there: Callable[[], object], copies: Sequence[int]) -> None:
+    """Wait until that holds, which is asked each time that one of the descriptors can be read.
 
     Several tasks may wait for the same ones: each has copies of them.
     """
-    try:
-        with select.epoll(len(copies)) as any_of_them:
-            for copy in copies:
-                any_of_them.register(copy, select.EPOLLIN | select.EPOLLRDHUP)
-            await readable(any_of_them.fileno())
-            while not is_there():
-                await readable(any_of_them.fileno())
-    finally:
+    with select.epoll(len(copies)) as any_of_them:
         for copy in copies:
-            os.close(copy)
+            any_of_them.register(copy, select.EPOLLIN | select.EPOLLRDHUP)
+        await readable(any_of_them.fileno())
+        while not is_there():
+            await readable(any_of_them.fileno())
 
 
 async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | None = None) -> T:
@@ -155,11 +152,28 @@ async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | No
     abandon: called at once at a cancellation, or another exception, so that it returns soon; may be twice.
     A new thread has the rights and the descriptor table of the calling one. A pooled thread might still
     have rights that the calling one has given up, or other files under the same numbers.
+
+    Where no descriptor or thread can be had, what can be abandoned fails. All else ends something, which
+    has to be done: it is called here.
     """
     if waits_no_more():
         return act()
+    try:
+        done = os.eventfd(0, os.EFD_CLOEXEC)
+    except OSError:
+        if abandon is not None:
+            raise
+        return act()
+    try:
+        return await _in_new_thread(act, abandon, done)
+    finally:
+        os.close(done)
+
+
+async def _in_new_thread(
+    act: Callable[[], T], abandon: Callable[[], object] | None, done: int
+) -> T:
     outcome: Future[T] = Future()
-    done = os.eventfd(0, os.EFD_CLOEXEC)
 
     def run() -> None:
         try:
@@ -170,7 +184,7 @@ async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | No
 
     thread = Thread(target=run)
     try:
-        thread.start()
+        _start(thread, run, must_run=abandon is None)
         interruption: BaseException | None = None
         if abandon is not None:
             try:
@@ -186,10 +200,18 @@ async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | No
     finally:
         if thread.ident is not None:
             thread.join()
-        os.close(done)
     if interruption is not None:
         raise interruption
     return outcome.result()
+
+
+def _start(thread: Thread, run: Callable[[], object], *, must_run: bool) -> None:
+    try:
+        thread.start()
+    except RuntimeError:  # there is no room for one
+        if not must_run:
+            raise
+        run()
 
 
 def _cancellations() -> tuple[type[BaseException], ...]:
@@ -229,6 +251,10 @@ async def _in_spite_of_cancellation(descriptor: int) -> BaseException | None:
                 cancellation = error
                 # Where each turn of the loop brings another one, the wait is never told.
                 is_readable = pidfd.wait_readable(descriptor, 0.0)
+            except OSError as error:  # the loop has no descriptor to watch it by
+                if is_from_handler(error):
+                    raise
+                is_readable = pidfd.wait_readable(descriptor, None)
     return cancellation
 
 

@@ -380,7 +380,8 @@ class Child(_core.Handle, Generic[T_co]):
 
         Raises TimeoutExpired when some have not died in time (SIGKILL was sent to all); ValueError for a
         thread; PermissionError when some may not be killed (set-user-ID programs; all others are);
-        RuntimeError when there is no /proc of this pid namespace to find the tree in.
+        RuntimeError when there is no /proc of this pid namespace to find the tree in; OSError (EMFILE)
+        when no descriptor is free to look there: then only what was found before is killed.
         Needs: Linux 5.3.
         Source: Documentation/admin-guide/cgroup-v2.rst, pid_namespaces(7),
         proc_tid_children(5), PR_SET_CHILD_SUBREAPER(2const).

@@ -240,7 +240,7 @@ class TreeOfOrphans(Tree):
 
 
 def _end(walk: Walk) -> None:
-    with suppress(PermissionError, RuntimeError):
+    with suppress(OSError, RuntimeError):
         walk.end(deadline_after(_PATIENCE_SECONDS))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -19,6 +20,7 @@ import ramet
 import ramet.aio
 
 from ...constants import SECONDS
+from ...full_tables import free_descriptors
 from ...waiting import until
 
 T = TypeVar("T")
@@ -85,6 +87,19 @@ def test_a_template_runs_a_call(in_loop: Run[None]) -> None:
             assert died.value.status.code == 3
             with pytest.raises(ramet.DeadlineExceeded):
                 await template.run(_hang, timeout=0.1)
+
+    in_loop(main)
+
+
+def test_an_await_without_room_leaves_no_descriptor(in_loop: Run[None]) -> None:
+    """Whichever of its descriptors finds no place: it fails or not, and the next call runs."""
+
+    async def main() -> None:
+        with ramet.Template() as template:
+            for free in range(6):
+                assert await template.run(abs, -1) == 1
+                with free_descriptors(free), suppress(OSError):
+                    await template.run(abs, -2)
 
     in_loop(main)
 
@@ -512,3 +527,46 @@ def test_the_wrong_kind_of_block_names_the_right_class() -> None:
         ramet.aio.Executor(1),  # type: ignore[attr-defined]
     ):
         pass
+
+
+@pytest.mark.parametrize("lacking", ["a descriptor", "a descriptor for the loop", "a thread"])
+def test_a_block_ends_without_room(
+    in_loop: Run[None], lacking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would wait for the end in a thread waits here then: nothing is left in any case."""
+
+    async def main() -> None:
+        with contextlib.ExitStack() as meanwhile:
+            async with ramet.aio.Executor(1) as executor:
+                assert await executor.run(abs, -1) == 1
+                made = executor._executor
+                assert made is not None
+                if lacking == "a thread":
+                    monkeypatch.setattr(threading.Thread, "start", _no_thread)
+                else:
+                    meanwhile.enter_context(free_descriptors(lacking.endswith("loop")))
+            assert made._pool._wakes is None  # its thread has ended
+
+    in_loop(main)
+
+
+def _no_thread(_: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("free", [0, 1, 2, 8])
+def test_a_tree_is_killed_or_said_to_live(in_loop: Run[None], free: int) -> None:
+    """Without room for a thread that waits, nor for a look at the tree."""
+
+    async def main() -> None:
+        process = await ramet.aio.open_process(["sleep", "1000"])
+        with free_descriptors(free):
+            try:
+                await process.kill_tree()
+            except OSError as error:
+                assert error.errno == errno.EMFILE
+                assert free < 8
+                process.kill()
+        assert await process.wait() == -signal.SIGKILL
+
+    in_loop(main)

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -18,6 +19,7 @@ from ramet import CloneFlag as F
 from ramet._kernel import procfs
 
 from ...constants import SECONDS
+from ...full_tables import free_descriptors
 from ...waiting import alarm
 
 if TYPE_CHECKING:
@@ -99,6 +101,23 @@ def test_a_tree_of_more_than_there_are_descriptors_for(family: Family) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert family.is_dead()
     assert child.wait() == -signal.SIGKILL
+
+
+def test_a_tree_that_cannot_be_seen_is_none_that_was_killed(family: Family) -> None:
+    """Where no descriptor is free to list it by, the error says so."""
+    child = family.start(f"sh -c 'TELL; {FOREVER}' & wait", count=0)
+    (leaf,) = map(int, family.wait_for(1))
+    with (
+        free_descriptors(1),  # for the child's pidfd
+        pytest.raises(OSError, match="Too many open files") as caught,
+    ):
+        child.kill_tree(SECONDS)
+    assert caught.value.errno == errno.EMFILE
+    assert child.wait() == -signal.SIGKILL
+    os.kill(leaf, signal.SIGKILL)
+    os.close(family.writing)
+    family.writing = -1
+    assert os.read(family.reading, 1) == b""
 
 
 def test_a_vfork_parent_does_not_hold_it_up(family: Family) -> None:

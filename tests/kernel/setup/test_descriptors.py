@@ -1,4 +1,7 @@
+import contextlib
+import errno
 import fcntl
+import io
 import os
 import resource
 import subprocess
@@ -234,3 +237,17 @@ def test_an_executable_may_be_read_from_a_descriptor(told: Told, nothing_left: o
         assert (
             told(["echo", "here"], executable="/proc/self/fd/8", fds={8: file.fileno()}) == "here"
         )
+
+
+def test_no_number_is_free_above_the_highest(files: list[int], nothing_left: object) -> None:
+    """What is saved on the way needs one there: that is EMFILE, by which others know to wait."""
+    first, second, *_ = files
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.closing(io.FileIO(fcntl.fcntl(first, fcntl.F_DUPFD_CLOEXEC, 150))) as highest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno() + 1, hard))
+        try:
+            with pytest.raises(SpawnError) as caught:
+                ramet.run(["true"], fds={first: second, second: first}, pass_fds=[highest.fileno()])
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.errno == errno.EMFILE

@@ -4,15 +4,14 @@ import asyncio
 import errno
 import math
 import os
-import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +27,7 @@ from ramet._workers.executor.worker import Worker
 from ramet._workers.template.called_child import CalledChild
 
 from ...constants import PATIENT_SECONDS, SECONDS, SLOWER, repeated
+from ...full_tables import free_descriptors
 from ...looking import state_of
 from ...waiting import until
 
@@ -52,25 +52,6 @@ def test_output_of_any_size_is_read() -> None:
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
 
 
-@contextmanager
-def free_descriptors(count: int) -> Iterator[None]:
-    """So many are free in this process's table, and no more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    held: list[int] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
-    try:
-        with suppress(OSError):
-            while True:
-                held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-        for _ in range(count):
-            os.close(held.pop())
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for descriptor in held:
-            os.close(descriptor)
-
-
 @pytest.mark.parametrize("reuse", [1, 1000])
 def test_no_descriptor_is_lost_where_too_few_are_free(reuse: int) -> None:
     """The call fails or not; the next one runs."""
@@ -79,6 +60,27 @@ def test_no_descriptor_is_lost_where_too_few_are_free(reuse: int) -> None:
             assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
             with free_descriptors(free):
                 executor.submit(abs, -2).exception(PATIENT_SECONDS)
+
+
+def test_a_process_whose_outcome_cannot_be_read_runs_no_other_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was killed, which takes it a moment to notice: a call that got it then would die with it."""
+
+    def mark() -> bytearray:
+        sys.marked = True  # type: ignore[attr-defined]
+        return bytearray(1 << 20)
+
+    def kill_late(child: CalledChild[Any]) -> None:
+        child._killed = True
+
+    monkeypatch.setattr(CalledChild, "kill", kill_late)
+    with Executor(1, reuse=1000) as executor:
+        assert executor.submit(lambda: 1).result(PATIENT_SECONDS) == 1
+        with free_descriptors(0):  # none for the file in which the result is
+            error = executor.submit(mark).exception(PATIENT_SECONDS)
+        assert isinstance(error, ramet.ResultError)
+        assert not executor.submit(lambda: hasattr(sys, "marked")).result(PATIENT_SECONDS)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "none is free"), RuntimeError("no /proc")])

@@ -22,6 +22,7 @@ from ramet._workers.executor.worker import Worker
 from ramet._workers.template.template import Template
 
 from ...constants import SECONDS
+from ...full_tables import free_descriptors
 from ...waiting import until
 from .test_submissions_interrupted import interrupted
 
@@ -231,6 +232,21 @@ def test_another_thread_is_about_to_begin_a_call(
     room.begin = begun  # type: ignore[method-assign]
     assert executor.submit(abs, -1).result(SECONDS) == 1
     assert others[0].result(SECONDS) == 2
+
+
+@pytest.mark.parametrize("lacking", ["for its output", "for its arguments"])
+def test_no_room_for_what_an_idle_process_is_to_get(lacking: str) -> None:
+    """The call waits for the end of another, as it does where there is no room for a process."""
+    captures = lacking == "for its output"
+    argument = b"" if captures else bytes(1 << 20)  # which crosses in a file
+    with ramet.Executor(2, reuse=100, spares=0, capture_output=captures) as executor:
+        running = executor.submit(signal.pause)
+        assert executor.submit(len, b"").result(SECONDS) == 0
+        until(lambda: len(executor._pool._idle) == 1)
+        with free_descriptors(0):
+            waiting = executor.submit(len, bytearray(argument))
+            assert running.cancel()
+            assert waiting.result(SECONDS) == len(argument)
 
 
 def _without_template(executor: ramet.Executor) -> None:

@@ -159,7 +159,8 @@ class Walk:
         """Stop all, kill all, and wait until all are dead. Returns whether they are by the deadline.
 
         Raises PermissionError when some may not be killed, and RuntimeError when there is no /proc to
-        find the tree in; all known ones that may be killed are dead then.
+        find the tree in; all known ones that may be killed are dead then. OSError when there is no
+        descriptor or memory to look with; all known ones were killed.
         """
         can_look = procfs.shows_own_pids()
         try:
@@ -213,7 +214,9 @@ class Walk:
             time.sleep(pause)  # no event: the kernel reports a stop to the parent only
 
     def _find_more(self) -> bool:
-        found = [(child, pid) for pid in self._members for child in procfs.children(pid)]
+        found = [
+            (child, pid) for pid in self._members for child in procfs.children_for_certain(pid)
+        ]
         if self._orphans is not None:
             found += [(orphan, os.getpid()) for orphan in self._orphans()]
         taken = [self._take(pid, parent) for pid, parent in found if pid not in self._members]
@@ -226,11 +229,16 @@ class Walk:
         except ProcessLookupError:
             return False
         member = _Member(pid, descriptor, lambda: member.send(signal.SIGKILL))
-        if procfs.parent(pid) != parent:
-            member.close()
-            return False
-        self._members[pid] = member
-        return True
+        is_its = False
+        try:
+            words = procfs.stat_for_certain(pid)
+            is_its = bool(words) and int(words[procfs.PPID]) == parent
+        finally:
+            if not is_its:
+                member.close()
+        if is_its:
+            self._members[pid] = member
+        return is_its
 
     def _wait(self, deadline: float | None) -> bool:
         """Wait for all of them, and then reap those that were reparented to this process."""

@@ -5,7 +5,6 @@ is free. That thread waits for outcomes, ends and deadlines; where a call has to
 start again, a thread beside it begins that.
 """
 
-import errno
 import itertools
 import logging
 import math
@@ -31,7 +30,7 @@ from ..template.abandoned_start import AbandonableStart
 from ..template.template import TreeTemplate
 from .deadlines import Deadlines
 from .learning import Learning
-from .worker import Call, Rules, Worker, expire
+from .worker import NO_ROOM, Call, Rules, Worker, expire
 
 _log = logging.getLogger("ramet.executor")
 # How long a process may take to end whose last call is over, or that has closed its channel.
@@ -41,11 +40,6 @@ _FINISH_SECONDS = 5.0
 _ALL = select.EPOLLIN | select.EPOLLRDHUP  # that is heard of a process
 # epoll_wait(2) counts milliseconds in a C int; who wakes up before a deadline waits again.
 _LONGEST_SECONDS = 86_400.0
-# Until others have ended no process can be made: of processes, memory, descriptors or namespaces.
-_NO_ROOM = (
-    *(errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC),
-    errno.ETOOMANYREFS,  # of descriptors of the same user that are in sockets
-)
 
 
 class Counts(NamedTuple):
@@ -332,7 +326,7 @@ class Pool:
             try:
                 worker = Worker.begun(self._template, parts, self._rules, call.fn)
             except OSError as error:
-                lacks_room = error.errno in _NO_ROOM and not is_from_handler(error)
+                lacks_room = error.errno in NO_ROOM and not is_from_handler(error)
                 if lacks_room and self._had_others(attempt):
                     return False
                 raise
@@ -646,7 +640,8 @@ class Pool:
             self._learning.learn(call.what, is_called_again=bool(self._pending))
         # Whether the initializer or the call has raised: what is not prepared runs no other.
         is_prepared = not (raised and worker.served == 1 and self._rules.initializer is not None)
-        if worker.served < self._rules.reuse and is_prepared and not call.future.cancelled():
+        goes_on = is_prepared and not (call.future.cancelled() or worker.child.was_killed)
+        if worker.served < self._rules.reuse and goes_on:
             with Held(self._lock) as take:
                 take()
                 self._idle.append(worker)

@@ -40,6 +40,11 @@ _TREE_SECONDS = 5.0
 # read all that came before, so that its socket has room for all but the longest lists of arrays.
 _READING_SECONDS = 1.0
 _NO_DESCRIPTOR = -1
+# Until others have ended no process can be made: of processes, memory, descriptors or namespaces.
+NO_ROOM = (
+    *(errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC),
+    errno.ETOOMANYREFS,  # of descriptors of the same user that are in sockets
+)
 # The plan of a further call, by whether it is the last and whether files for its output come with it, as
 # CallRequest.plan says it.
 _PLANS = {
@@ -218,9 +223,10 @@ class Worker:
         """
         if self.is_over or wait_readable(self.pidfd, 0) or not are_mounted(self.child.points):
             return False
-        captured = _captured(rules)
-        outputs = () if captured is None else tuple(captured.descriptors)
+        captured = None
         try:
+            captured = _captured(rules)
+            outputs = () if captured is None else tuple(captured.descriptors)
             plan = _PLANS[self.served + 1 >= rules.reuse, bool(outputs)]
             send(
                 *(self.child.live_channel, CALL, (plan, *call), outputs),
@@ -233,7 +239,7 @@ class Worker:
             if is_from_handler(error):
                 raise
             self._is_deaf = isinstance(error, TimeoutError)
-            lacks_room = isinstance(error, OSError) and error.errno == errno.ETOOMANYREFS
+            lacks_room = isinstance(error, OSError) and error.errno in NO_ROOM
             if self._is_deaf or isinstance(error, _GONE) or lacks_room:
                 return False  # a new process waits for room
             raise

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from _thread import TIMEOUT_MAX, RLock
+from operator import call
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..._core import Channel, Held, PlainLink
@@ -248,18 +249,22 @@ class CalledChild(Child[T_co]):
     async def _awaited(self) -> T_co:
         from ..._process import awaiting
 
+        copies: list[int | None] = []
         try:
-            copy = self._channel.copied()
-            if copy is not None:  # else another thread was faster
-                # Of a child that has died another process, or this one, may have the other end.
-                end = self.copied_pidfd()
-                copies = (copy,) if end is None else (copy, end)
-                await awaiting.until(lambda: self.take_outcome(0.0), *copies)
-            if copy is None or self._taken is None or self._taken[0] == NOTHING:
+            # Of a child that has died another process, or this one, may have the other end of the channel.
+            copies += map(call, (self._channel.copied, self.copied_pidfd))
+            if copies[0] is not None:  # else another thread was faster
+                opened = [copy for copy in copies if copy is not None]
+                await awaiting.until(lambda: self.take_outcome(0.0), opened)
+            if copies[0] is None or self._taken is None or self._taken[0] == NOTHING:
                 await awaiting.conclude(self)
         except BaseException:
             await awaiting.end(self)
             raise
+        finally:
+            for copy in copies:
+                if copy is not None:
+                    os.close(copy)
         return self.result()
 
     def _has_ended(self, timeout: float | None) -> bool:
@@ -279,6 +284,11 @@ class CalledChild(Child[T_co]):
     def _end_channel(self) -> None:
         if self._maker == os.getpid():
             self._channel.end()
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether this process has killed it, so that it takes no other call; the library's own."""
+        return self._killed
 
     @property
     def live_channel(self) -> Channel:
