@@ -25,9 +25,10 @@
 
 static long parent; /* the pid of the process that made this one */
 
-/* What one look has found. */
+/* What one look has found. is_all: whether it could see all. */
 struct found {
-    int killed, refused;
+    int killed;
+    bool is_all;
 };
 
 static bool is_own_child(long pid)
@@ -44,8 +45,13 @@ static void end_child(long pid, struct found *found)
     if (ramet_syscall2(__NR_kill, pid, SIGKILL) == 0)
         found->killed++;
     else
-        found->refused++;
+        found->is_all = false;
     ramet_syscall5(__NR_waitid, P_PID, pid, &unused, WEXITED | WNOHANG | __WALL, NULL);
+}
+
+static bool has_thread(long thread)
+{
+    return ramet_syscall3(__NR_tgkill, ramet_syscall0(__NR_getpid), thread, 0) == 0;
 }
 
 /* proc_tid_children(5): their numbers, a space after each. threads: /proc/self/task. */
@@ -55,6 +61,8 @@ static void end_children_of(long thread, long threads, struct found *found)
     ramet_proc_path(path, thread, "children");
     long file = ramet_syscall4(__NR_openat, threads, path + BEFORE_NUMBER, O_RDONLY | O_CLOEXEC, 0);
     long pid = 0, length;
+    if (file < 0 && has_thread(thread))
+        found->is_all = false;
     while ((length = ramet_syscall3(__NR_read, file, part, sizeof part)) > 0)
         for (long i = 0; i < length; i++) {
             if (part[i] >= '0' && part[i] <= '9') {
@@ -72,27 +80,39 @@ static void end_children_of(long thread, long threads, struct found *found)
 static struct found end_children(void)
 {
     struct ramet_listing threads;
-    struct found found = {0, 0};
+    struct found found = {0, false};
     long thread;
     if (ramet_proc_own_number() != ramet_syscall0(__NR_gettid)) /* the numbers there are those of another pid namespace */
         return found;
+    found.is_all = true;
     ramet_listing_open(&threads, "/proc/self/task");
     while ((thread = ramet_listing_next(&threads)) >= 0)
         end_children_of(thread, threads.descriptor, &found);
-    ramet_listing_close(&threads);
+    found.is_all &= ramet_listing_close(&threads);
     return found;
+}
+
+/* Files of /proc are opened; and the other threads start no process any more. */
+static void change_limits(void)
+{
+    struct rlimit files;
+    const struct rlimit none = {0, 0};
+    ramet_syscall4(__NR_prlimit64, 0, RLIMIT_NPROC, &none, NULL);
+    if (ramet_syscall4(__NR_prlimit64, 0, RLIMIT_NOFILE, NULL, &files) < 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    ramet_syscall4(__NR_prlimit64, 0, RLIMIT_NOFILE, &files, NULL);
 }
 
 static void end_tree(int signal)
 {
-    const struct rlimit none = {0, 0};
     const int64_t until = ramet_now() + LONGEST;
     struct found found;
     (void)signal;
-    ramet_syscall4(__NR_prlimit64, 0, RLIMIT_NPROC, &none, NULL);
+    change_limits();
     while ((found = end_children()).killed > 0 && ramet_now() < until)
         ramet_pause(PAUSE);
-    if (found.refused > 0 && ramet_syscall0(__NR_getppid) == parent)
+    if (!found.is_all && ramet_syscall0(__NR_getppid) == parent)
         return;
     ramet_syscall2(__NR_kill, ramet_syscall0(__NR_getpid), SIGKILL);
 }

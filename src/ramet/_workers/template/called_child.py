@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from _thread import TIMEOUT_MAX, RLock
-from operator import call
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..._core import Channel, Held, PlainLink
@@ -252,7 +251,8 @@ class CalledChild(Child[T_co]):
         copies: list[int | None] = []
         try:
             # Of a child that has died another process, or this one, may have the other end of the channel.
-            copies += map(call, (self._channel.copied, self.copied_pidfd))
+            copies.append(self._channel.copied())
+            copies.append(self.copied_pidfd())
             if copies[0] is not None:  # else another thread was faster
                 opened = [copy for copy in copies if copy is not None]
                 await awaiting.until(lambda: self.take_outcome(0.0), opened)
