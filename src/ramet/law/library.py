@@ -75,8 +75,8 @@ _AT_THE_CALL = (
 
 FILTER = Rule(
              id="ramet-filter", kernel_function="none", since="3.5", errno=None,
-             sentence="this process has a seccomp filter, perhaps a container's, which may have "
-                      "given this answer instead of the kernel",
+             sentence="this process has a seccomp filter, perhaps a container's or a sandbox's, which may "
+                      "have given this answer instead of the kernel",
              remedy="look at the filter: ausearch(8) or the container's profile shows what it refuses",
          )
 # fmt: on

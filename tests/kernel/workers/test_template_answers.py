@@ -13,6 +13,8 @@ from typing import Any, cast
 import pytest
 
 import ramet
+from ramet import CloneFlag as F
+from ramet._workers.template.link import Link, RefusedError
 from ramet._workers.template.template import TreeTemplate
 
 from ...constants import SECONDS
@@ -159,3 +161,19 @@ def test_a_refusal_says_its_number_once(
     monkeypatch.setattr(template_process, "send", lambda _, __, parts, ___: sent.extend(parts))
     template_process._Template._refuse(cast(Any, SimpleNamespace(_control=None)), error, None)
     assert list(map(json.loads, sent)) == [told]
+
+
+@pytest.mark.parametrize("flags", [0, F.NEWNET])
+def test_a_template_in_a_sandbox_says_what_there_is_instead(
+    flags: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its filter refuses the flag that all clones of templates have, which no caller has given."""
+
+    def refused(*_: object) -> None:
+        raise RefusedError(errno.EPERM, "as a filter says")
+
+    monkeypatch.setattr(Link, "clone", refused)
+    with ramet.Template(spares=0) as template, pytest.raises(ramet.CloneError) as caught:
+        template.clone(os.getpid, flags=flags)
+    notes = "".join(getattr(caught.value, "__notes__", []))
+    assert ("use ramet.run(), ramet.clone() or" in notes) is (flags == 0)

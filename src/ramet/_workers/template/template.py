@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from ..._sandbox.overlay.layer import Layer
     from ..._sandbox.supervision import Supervision
 
+_IN_A_SANDBOX = (
+    "a template's clones are its siblings (CLONE_PARENT), which the filter of a ramet.Sandbox refuses: "
+    "in one use ramet.run(), ramet.clone() or ProcessPoolExecutor"
+)
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
 _PLANS_OF_PLAIN = (b"", NOT_LAST)  # of calls that the core serves
 _REAPED_AT_ONCE = 5
@@ -504,7 +508,10 @@ class Template:
         try:
             return self._made_by_process(lambda link: link.clone(making, self._new_layer()))
         except RefusedError as error:
-            raise refusal(error, request.clone_flags, 0, "clone3") from None
+            refused = refusal(error, request.clone_flags, 0, "clone3")
+            if error.errno == errno.EPERM and request.clone_flags == 0:
+                refused.add_note(_IN_A_SANDBOX)
+            raise refused from None
 
     def _made_by_process(self, make: Callable[[Link], Clone]) -> tuple[Link, Clone]:
         """What its process makes, and which that was: another one if this one has ended."""
