@@ -62,14 +62,19 @@ class Watcher:
             self._nothing_to_do.wait(SECONDS_BETWEEN_LOOKS)
             with Held(self._lock) as take:
                 take()
-                self._watched = self._not_done()
+                looked = tuple(self._watched)
+            # Not with the lock: the end of a tree takes a while, and other calls begin meanwhile.
+            done = {id(one) for one in looked if _is_done(*one)}
+            with Held(self._lock) as take:
+                take()
+                self._watched = self._without(done)
                 self._idle_looks = 0 if self._watched else self._idle_looks + 1
                 if self._idle_looks > _MOST_IDLE_LOOKS:
                     self._thread = None
                     return
 
-    def _not_done(self) -> "list[tuple[Watched, weakref.ref[CalledChild[Any]]]]":
-        return [one for one in self._watched if not _is_done(*one)]
+    def _without(self, done: set[int]) -> "list[tuple[Watched, weakref.ref[CalledChild[Any]]]]":
+        return [one for one in self._watched if id(one) not in done]
 
 
 def _is_done(watched: Watched, reference: "weakref.ref[CalledChild[Any]]") -> bool:
