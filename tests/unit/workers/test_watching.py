@@ -1,5 +1,4 @@
 import threading
-from types import SimpleNamespace
 from typing import Any, cast
 
 from ramet._workers.template.watching import Watcher
@@ -24,7 +23,7 @@ class Looks:
 def test_a_call_is_watched_while_the_tree_of_another_is_ended() -> None:
     """That takes a while, and nobody who begins a call waits for it."""
     watcher, slow, quick = Watcher(), Looks(waits=True), Looks(waits=False)
-    children = [cast(Any, SimpleNamespace()) for _ in range(2)]
+    children = cast(Any, [threading.Event() for _ in range(2)])  # whatever they are
     watcher.add(slow, children[0])
     assert slow.has_begun.wait(SECONDS)
     added = threading.Thread(target=watcher.add, args=(quick, children[1]))
