@@ -17,7 +17,7 @@ class Looks:
 
     def look(self, _: object) -> bool:
         self.has_begun.set()
-        return self.may_end.wait(SECONDS)
+        return self.may_end.wait(2 * SECONDS)
 
 
 def test_a_call_is_watched_while_the_tree_of_another_is_ended() -> None:
