@@ -26,8 +26,10 @@ def end_own_tree(*, with_parent: bool) -> None:
 
 
 def ends_own_tree(pid: int) -> bool:
-    """Whether the signal has a handler there. Without one it would end the process alone."""
+    """Whether the signal has a handler there, without which it would end the process alone, and is heard."""
     try:
-        return bool(int(procfs.status(pid)["SigCgt"], 16) & _BIT)
+        status = procfs.status(pid)
+        caught, blocked = (int(status[name], 16) & _BIT for name in ("SigCgt", "SigBlk"))
     except (OSError, KeyError):
         return False
+    return bool(caught) and not blocked and not status["State"].startswith("T")
