@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import ramet._workers.executor.pool
+import ramet._workers.executor.interpreter_end
 
 from .executor_in_place import take_its_place
 from .judging import TREE, those_of, write_report
@@ -75,7 +75,7 @@ def kill_calls_that_last(run: Callable[..., Any]) -> Callable[..., Any]:
 
 def kill_calls(*_: object) -> None:
     """Those of all executors."""
-    for pool in list(ramet._workers.executor.pool._pools):
+    for pool in list(ramet._workers.executor.interpreter_end.pools):
         pool.signal(signal.SIGKILL)
 
 

@@ -10,11 +10,8 @@ import logging
 import math
 import os
 import select
-import signal
-import sys
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import InvalidStateError
@@ -28,6 +25,7 @@ from ...errors import died
 from ..in_call import reading_call
 from ..template.abandoned_start import AbandonableStart
 from ..template.template import TreeTemplate
+from . import interpreter_end
 from .deadlines import Deadlines
 from .learning import Learning
 from .worker import NO_ROOM, Call, Rules, Worker, expire
@@ -104,7 +102,7 @@ class Pool:
         self._events.register(self._wakes, select.EPOLLIN)
         if learning is not None:
             learning.when_started = self._wake  # a clone that is awaited comes of the new process
-        _pools.add(self)
+        interpreter_end.pools.add(self)
 
     # ---- from any thread
 
@@ -118,11 +116,11 @@ class Pool:
             reading_call.refuse_while_imported(call.fn)
         with Held(self._lock) as take:
             take()
-            if self._thread is None and not (self._is_closing or _is_ending):
+            if self._thread is None and not (self._is_closing or interpreter_end.is_begun):
                 self._start_thread()
             if self._is_closing:  # also by a signal handler, as the thread was started
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            if _is_ending:
+            if interpreter_end.is_begun:
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             call.number = next(self._numbers)
             call.future.kill_by(lambda _: self._cancelled(call))
@@ -773,41 +771,3 @@ class Pool:
                 raise
             self._progress = None  # first: another thread may tell while this one logs
             _log.exception("exception calling progress=%r; it is not called again", progress)
-
-
-# ---- the end of the interpreter
-
-_pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()
-_is_ending = False
-
-
-def _end_all() -> None:
-    """Like concurrent.futures: what was submitted is done first. An interrupt ends that, and all calls."""
-    global _is_ending
-    _is_ending = True
-    pools = list(_pools)
-    if _has_been_interrupted():
-        _kill_all(pools)
-    try:
-        for pool in pools:
-            pool.close(cancels=False)
-        for pool in pools:
-            pool.join()
-    except KeyboardInterrupt:
-        _kill_all(pools)
-        raise
-
-
-def _has_been_interrupted() -> bool:
-    """Whether an interrupt has ended the program; at a prompt one may have ended any line before."""
-    has_prompt = hasattr(sys, "ps1") or sys.flags.interactive
-    return not has_prompt and getattr(sys, "last_type", None) is KeyboardInterrupt
-
-
-def _kill_all(pools: list[Pool]) -> None:
-    for pool in pools:
-        pool.close(cancels=True)
-        pool.signal(signal.SIGKILL)
-
-
-threading._register_atexit(_end_all)  # type: ignore[attr-defined]
