@@ -14,7 +14,7 @@ from .._core import Held
 from .._setup.options import Options
 from .._workers.crossing.messages import Channel
 from .._workers.template.call_request import CallRequest
-from .._workers.template.starting import checked_loading
+from .._workers.template.checks import checked_loading
 from .._workers.template.template import Template
 from .clone_process import process_class
 from .crossing import Crossing

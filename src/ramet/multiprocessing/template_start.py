@@ -9,8 +9,13 @@ from typing import Any, NamedTuple
 
 from .._program.command import Command
 from .._workers.crossing.template_messages import Loading
-from .._workers.template.starting import Fresh, Started, checked_loading, refuse_foreign
-from .._workers.template.template import require_reload, require_spares
+from .._workers.template.checks import (
+    checked_loading,
+    refuse_foreign,
+    require_reload,
+    require_spares,
+)
+from .._workers.template.starting import Fresh, Started
 from ..errors import TemplateError
 from .in_template import get_ready
 from .main_program import MAIN_KEYS, WAYS, Way, way_of

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ramet
-from ramet._workers.template.template import TreeTemplate
+from ramet._workers.executor.tree_template import TreeTemplate
 
 from ... import seccomp
 from ...waiting import until

@@ -14,8 +14,8 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet._workers.executor.tree_template import TreeTemplate
 from ramet._workers.template.link import Link, RefusedError
-from ramet._workers.template.template import TreeTemplate
 
 from ...constants import SECONDS
 

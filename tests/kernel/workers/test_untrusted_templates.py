@@ -33,7 +33,8 @@ from ramet._workers.crossing.template_messages import LOADED, MADE, REFUSED
 from ramet._workers.executor import worker
 from ramet._workers.in_call import serving
 from ramet._workers.template import called_child, link
-from ramet._workers.template.starting import Fresh, checked_loading
+from ramet._workers.template.checks import checked_loading
+from ramet._workers.template.starting import Fresh
 from ramet.errors import ChildDied, RemoteError, ResultError
 
 from ...constants import NOBODY, PATIENT_SECONDS

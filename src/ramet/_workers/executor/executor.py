@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, Un
 from ..._kernel.timeouts import checked_timeout, deadline_after, seconds_until
 from ..._limits.byte_counts import parsed_memory
 from ..._setup.options import Options
-from ..template.starting import checked_loading, refuse_coroutine_function
-from ..template.template import Template, TreeTemplate, require_spares
+from ..template.checks import checked_loading, refuse_coroutine_function, require_spares
+from ..template.template import Template
 from .call_future import CallFuture
 from .learning import Learning
 from .pool import Counts, Pool, refuse_without_epoll
 from .progress import progress_bar
+from .tree_template import TreeTemplate
 from .worker import Call, Rules, apply
 
 T = TypeVar("T")

@@ -24,10 +24,10 @@ from ..._process.result_channel import NOTHING, RAISED
 from ...errors import died
 from ..in_call import reading_call
 from ..template.abandoned_start import AbandonableStart
-from ..template.template import TreeTemplate
 from . import interpreter_end
 from .deadlines import Deadlines
 from .learning import Learning
+from .tree_template import TreeTemplate
 from .worker import NO_ROOM, Call, Rules, Worker, expire
 
 _log = logging.getLogger("ramet.executor")

@@ -28,9 +28,9 @@ from ..crossing.caller_state import CallerState
 from ..crossing.messages import Channel, Message, channels, close_received, receive, send
 from ..crossing.pickling import pickled
 from ..crossing.template_messages import FAILED, LOAD, LOADED, LOADS, Loading
-from ..in_template.fork_hazards import HAZARDS
 from ..in_template.template_process import serve_here
 from .abandoned_start import abandonable
+from .checks import refuse_foreign
 from .link import Link
 from .owned_clone import Clone
 
@@ -54,7 +54,6 @@ main(number)
 """
 _END_SECONDS = 5.0
 _NAME = re.compile(r"ramet:[0-9a-f]{8}")
-_IS_COROUTINE_FUNCTION = 0x80  # inspect.CO_COROUTINE, which takes time to import
 _DECIDED_HERE = frozenset({"start", "die_with_parent", "pdeathsig", "executable", "arg0"})
 
 
@@ -82,15 +81,6 @@ class Started:
         self.link = link
         self.files = files
         self.caller_state = caller_state
-
-
-def refuse_foreign(options: Iterable[str], *, of_context: bool) -> None:
-    """Raise TypeError for a limit of calls: the process of a template, or of a context, takes none."""
-    from ..._preflight import hints  # no template's process needs them
-
-    of = hints.no_option_of_contexts if of_context else hints.no_option_of_templates
-    for error in filter(None, map(of, options)):
-        raise error
 
 
 class Fresh:
@@ -351,48 +341,3 @@ def _failure(name: str, text: str, remote: str) -> TemplateError:
     error = TemplateError(text if refused else f"preload or setup failed: {name}: {text}")
     error.__cause__ = None if refused else RemoteTraceback(remote)
     return error
-
-
-def checked_loading(
-    preload: Iterable[str],
-    setup: Callable[[], object] | None,
-    warm: Callable[[], object] | None,
-    allow: Iterable[str],
-) -> Loading:
-    """What a template is to do, if it is that. Raises TypeError and ValueError."""
-    if isinstance(preload, str):
-        raise TypeError(
-            f"invalid preload: expected a list of names of modules, got one string; [{preload!r}] is one"
-        )
-    if not isinstance(preload, Iterable):
-        how = "; a function goes to clone() or to setup=" if callable(preload) else ""
-        raise TypeError(
-            f"invalid preload: expected a list of names of modules, got {preload!r}{how}"
-        )
-    names = list(preload)
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"invalid preload: expected names of modules, got {name!r}")
-    for what, fn in (("setup", setup), ("warm", warm)):
-        if fn is not None and not callable(fn):
-            raise TypeError(f"invalid {what}: expected a function, got {fn!r}")
-        refuse_coroutine_function(what, fn)
-    if not isinstance(allow, Iterable):
-        raise TypeError(f"invalid allow: expected a list of names of hazards, got {allow!r}")
-    allowed = [allow] if isinstance(allow, str) else list(allow)
-    for name in allowed:
-        if name not in HAZARDS:
-            raise ValueError(
-                f"invalid allow: expected some of {', '.join(map(repr, HAZARDS))}, got {name!r}"
-            )
-    return Loading(names, setup, warm, allowed)
-
-
-def refuse_coroutine_function(what: str, fn: object) -> None:
-    """Raise TypeError for one: a call of it runs nothing of what it does, and nobody would see that."""
-    if getattr(getattr(fn, "__code__", None), "co_flags", 0) & _IS_COROUTINE_FUNCTION:
-        name = getattr(fn, "__name__", what)
-        raise TypeError(
-            f"invalid {what}: expected a function, got a coroutine function, of which a call runs nothing; "
-            f"take a function that calls asyncio.run({name}())"
-        )

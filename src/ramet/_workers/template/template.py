@@ -1,7 +1,6 @@
 """A process that has loaded what calls need, and is cloned for each of them."""
 
 import errno
-import math
 import os
 import sys
 import threading
@@ -31,10 +30,11 @@ from ..in_call.serving import CALL, NOT_LAST
 from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
+from .checks import checked_loading, require_reload, require_spares
 from .link import EndedError, Link, RefusedError
 from .owned_clone import Clone
 from .source_files import SourceFiles
-from .starting import Derived, Fresh, Here, Start, Started, checked_loading
+from .starting import Derived, Fresh, Here, Start, Started
 
 if TYPE_CHECKING:
     from ..._sandbox.overlay.layer import Layer
@@ -702,53 +702,6 @@ class Template:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class TreeTemplate(Template):
-    """An executor's: each call ends with all that it started, where it can make pid namespaces.
-
-    The executor reaps the children.
-    """
-
-    _ends_trees = True
-    calls_that_wait = 0  # at the executor, for any process
-
-    def await_clone(self, count: int) -> tuple[int, float] | None:
-        """A descriptor that can be read when there is a clone for a call, or why there is none.
-
-        With it, how many seconds the process may take to answer. None where nothing need be waited for:
-        begin() tells what is wrong, if anything is. count: so many are asked for, if none is being made.
-        The library's own.
-        """
-        link = self._link
-        try:
-            if link.has_answer():
-                return None
-            if not link.awaits_spares():
-                self._ask_for_spares(count)
-            return link.fileno(), math.inf if link.patience is None else link.patience
-        except (EndedError, OSError, TemplateError):
-            return None
-
-    def _has_time_for_spares(self) -> bool:
-        return self.calls_that_wait <= self._link.spares
-
-    def _call_ended(self, child: CalledChild[Any]) -> None:  # noqa: ARG002
-        self._refill()
-
-
-def require_spares(spares: object) -> None:
-    """Raise TypeError or ValueError for what is no number of spares."""
-    if isinstance(spares, bool) or not isinstance(spares, int):
-        raise TypeError(f"invalid spares: expected a number of processes, got {spares!r}")
-    if spares < 0:
-        raise ValueError(f"invalid spares: expected 0 or more, got {spares}")
-
-
-def require_reload(reload: object) -> None:
-    """Raise ValueError for what is no answer to changed source files."""
-    if reload not in {None, "changed"}:
-        raise ValueError(f"invalid reload: expected 'changed' or None, got {reload!r}")
 
 
 def _end_all(children: list[CalledChild[Any]], end: Callable[[CalledChild[Any]], object]) -> None:
