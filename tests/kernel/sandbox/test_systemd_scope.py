@@ -17,7 +17,7 @@ from ramet._kernel import procfs
 from ramet._sandbox.amounts import amounts as amounts_module
 from ramet._sandbox.amounts import systemd_scope
 from ramet._sandbox.amounts.amounts import Amounts
-from ramet._sandbox.amounts.systemd_scope import NoScopeError, Scope, close_scope, scope_of_process
+from ramet._sandbox.amounts.systemd_scope import NoScopeError, Scope, scope_of_process
 from ramet._sandbox.description import Sandbox
 
 from ...waiting import until
@@ -144,6 +144,13 @@ def bus(
             below.rmdir()
 
 
+@pytest.fixture
+def of_this_test(bus: Bus) -> Iterator[None]:
+    """The scope of this process ends with the test, before the manager, which waits for that."""
+    yield
+    systemd_scope._kept = None
+
+
 @pytest.mark.usefixtures("nothing_left")
 def test_a_scope_with_a_process_of_ours(
     bus: Bus, asked: list[dict[str, Any]], cgroup: Path
@@ -173,33 +180,26 @@ def test_a_scope_that_is_dropped(bus: Bus, asked: list[dict[str, Any]]) -> None:
     until(lambda: procfs.state(holder) in {"", "Z", "X"})
 
 
-@pytest.mark.usefixtures("nothing_left")
-def test_one_for_all_of_a_process(bus: Bus, asked: list[dict[str, Any]]) -> None:
+@pytest.mark.usefixtures("nothing_left", "of_this_test")
+def test_one_for_all_of_a_process(asked: list[dict[str, Any]]) -> None:
     """It is made when it is asked for first."""
-    try:
-        assert scope_of_process([]) is scope_of_process([])
-        assert len(asked) == 1
-    finally:
-        close_scope()
-    close_scope()
+    assert scope_of_process([]) is scope_of_process([])
+    assert len(asked) == 1
 
 
-@pytest.mark.usefixtures("nothing_left")
-def test_amounts_are_in_it(bus: Bus, cgroup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("nothing_left", "of_this_test")
+def test_amounts_are_in_it(cgroup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where version 2 has a controller that this process cannot have."""
     monkeypatch.setattr(amounts_module, "find_places", lambda _: {})
     monkeypatch.setattr(amounts_module, "missing_in_version_2", lambda *_: True)
-    try:
-        with Amounts(Sandbox(cpu_time=10)) as amounts:
-            assert amounts.controllers == {""}
-            assert amounts.why_no_scope == ""
-            place = amounts.new_place()
-            (child,) = place._cgroups
-            assert child.path.parent.parent == cgroup
-            assert place.clone_cgroup == child.directory
-            place.close()
-    finally:
-        close_scope()
+    with Amounts(Sandbox(cpu_time=10)) as amounts:
+        assert amounts.controllers == {""}
+        assert amounts.why_no_scope == ""
+        place = amounts.new_place()
+        (child,) = place._cgroups
+        assert child.path.parent.parent == cgroup
+        assert place.clone_cgroup == child.directory
+        place.close()
 
 
 @pytest.mark.usefixtures("nothing_left")

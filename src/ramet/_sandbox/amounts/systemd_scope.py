@@ -109,16 +109,6 @@ def scope_of_process(controllers: Sequence[str]) -> Scope:
         return _kept[1]
 
 
-def close_scope() -> None:
-    """End the scope of this process, if there is one."""
-    global _kept
-    with Held(_lock) as take:
-        take()
-        kept, _kept = _kept, None
-    if kept is not None:
-        kept[1].close()
-
-
 def _own_directory() -> Path:
     own = of_this_process("")
     if own is None:

@@ -85,8 +85,9 @@ class Link(PlainLink):
         self.maker = os.getpid()
         self._control = control
         self._lock = threading.RLock()
-        # In _asked, a list of the core's: whose answers have not come, each with the number of its request;
-        # None: a spare's. The layer is that of the clone that is to come, whatever the template says.
+        # The core has _spares, the clones that wait for a call, and _asked, what is not answered yet: each
+        # with the number of its request, counted from here; its token, None for a spare; and the layer of
+        # the clone that is to come, whatever the template says.
         self._sent_before, self._taken_before = control.sent, control.taken
         self._answers: dict[int, Clone | OSError] = {}
         self._is_closed = self._has_ended = False
