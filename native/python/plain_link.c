@@ -1,8 +1,8 @@
 /*
- * ramet._core.PlainLink: plain calls on spares, in their caller; Link is made of it. A call now and then finds the caches of
+ * ramet._core.PlainLink, of which Link is made: plain calls on spares, in their caller. A call now and then finds the caches of
  * the processor cold, and each function of Python's that it passes through costs it microseconds. So what most calls do is
  * done here, in two steps. Where anything is not as it mostly is, a step has done nothing, and its answer leaves all of it to
- * Python. Handlers of signals run in a step only while it waits.
+ * Python. Handlers of signals run in a step only while it waits. What comes from the template besides: link_answers.c.
  */
 #define _GNU_SOURCE
 #include "plain_link.h"
@@ -12,12 +12,12 @@
 
 #include "child_handle.h"
 #include "clone_owner.h"
+#include "link_answers.h"
 #include "namespace_of_child.h"
 #include "plain_values.h"
 
 #include "futex.h"
 
-#define SECONDS_OF_A_LOOK 0.05
 #define SECONDS_TO_END 1.0 /* called_child.py, _END_OF_UNTRUSTED_SECONDS */
 
 /* ---- its lists: the spares that wait, and what was asked of the template and not answered: (number, token or None, layer) */
@@ -33,8 +33,7 @@ static int drop_first(PyObject *list)
     return PyList_SetSlice(list, 0, 1, NULL);
 }
 
-/* A new reference; NULL with an exception set, or where there is none. */
-static PyObject *take_first(PyObject *list)
+PyObject *core_link_take_first(PyObject *list)
 {
     PyObject *first = Py_XNewRef(first_of(list));
     if (first != NULL && drop_first(list) < 0)
@@ -127,7 +126,7 @@ static PyObject *plain_part(PyObject *call)
 /* One that Python has to look at goes to those that wait. */
 static CloneOwnerObject *taken_over(LinkObject *self, CloneOwnerObject *clone)
 {
-    PyObject *asked = take_first(self->asked);
+    PyObject *asked = core_link_take_first(self->asked);
     if (asked != NULL && clone->has_own_numbers && !clone->is_doubted) {
         Py_DECREF(asked);
         self->last_told = clone->pid;
@@ -372,65 +371,6 @@ static PyObject *link_outcome(LinkObject *self, PyObject *child)
     return value == NULL && !PyErr_Occurred() ? Py_NewRef(Py_NotImplemented) : value;
 }
 
-/* ---- what Python waits for */
-
-/* A handler of a signal that asks the template as well takes the answer for which its own thread waits here; nothing tells of it. */
-static enum core_arrival await_answer(ChannelObject *control, PyObject *seconds, int pidfd, bool *was_taken)
-{
-    unsigned long long before = control->taken;
-    int64_t deadline = core_deadline(seconds);
-    PyObject *one_look = deadline == -2 ? NULL : PyFloat_FromDouble(SECONDS_OF_A_LOOK);
-    enum core_arrival arrival = CORE_FAILED;
-    bool goes_on = one_look != NULL;
-    while (goes_on) {
-        arrival = core_channel_await(control, one_look, pidfd);
-        *was_taken = arrival != CORE_FAILED && control->taken != before;
-        goes_on = arrival == CORE_TIME_IS_UP && !*was_taken && (deadline < 0 || ramet_now() < deadline);
-    }
-    Py_XDECREF(one_look);
-    return arrival;
-}
-
-/* Both or neither: whatever a handler does after this, the answer is no longer among those that are to come. */
-static PyObject *answer_and_asked(LinkObject *self, ChannelObject *control, CloneOwnerObject *clone)
-{
-    PyObject *asked = take_first(self->asked);
-    if (asked == NULL) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_ValueError, "expected no message, since nothing was asked");
-        return NULL;
-    }
-    int taken = core_channel_take_clone(control, clone);
-    PyObject *answer = taken < 0 ? NULL : taken > 0 ? Py_NewRef(Py_True) : core_channel_take(control);
-    if (answer == NULL)
-        Py_CLEAR(asked);
-    return answer == NULL ? NULL : Py_BuildValue("NN", answer, asked);
-}
-
-static PyObject *link_receive(LinkObject *self, PyObject *args)
-{
-    ChannelObject *control;
-    CloneOwnerObject *clone;
-    PyObject *seconds;
-    int pidfd;
-    if (!PyArg_ParseTuple(args, "O!O!Oi:_receive", &Channel_Type, &control, &CloneOwner_Type, &clone, &seconds, &pidfd))
-        return NULL;
-    bool was_taken = false;
-    enum core_arrival arrival = await_answer(control, seconds, pidfd, &was_taken);
-    if (was_taken)
-        return Py_BuildValue("OO", Py_NotImplemented, Py_None);
-    switch (arrival) {
-    case CORE_ARRIVED:
-        return answer_and_asked(self, control, clone);
-    case CORE_NO_MORE:
-        return Py_BuildValue("OO", Py_None, Py_None);
-    case CORE_TIME_IS_UP:
-        return Py_BuildValue("OO", Py_False, Py_None);
-    default:
-        return NULL;
-    }
-}
-
 /* ---- the type */
 
 #define FOR_EACH_OBJECT(self, act) \
@@ -527,7 +467,7 @@ static PyMethodDef link_methods[] = {
      "what is in _asked; ending: where children go whose call is over; reader: of such children; request: for a spare, of which\n"
      "so many are wanted; what: whether the template is doubted, confined, not trusted, and its clones have pid namespaces."},
     {"_forbid_plain", (PyCFunction)link_forbid_plain, METH_NOARGS, "_forbid_plain($self, /)\n--\n\nThey do nothing any more."},
-    {"_receive", (PyCFunction)link_receive, METH_VARARGS,
+    {"_receive", (PyCFunction)core_link_receive, METH_VARARGS,
      "_receive($self, control, clone, timeout, pidfd, /)\n--\n\n"
      "As Channel.receive_clone(), with what was asked for it, which is taken out of _asked at the same time. NotImplemented: what\n"
      "was waited for was taken meanwhile, by a handler of a signal."},

@@ -15,3 +15,6 @@ typedef struct {
     unsigned long long sent_before, taken_before; /* messages of control, before all that was in the list */
     PyObject *lock, *clone_type, *ending, *reader, *request;
 } LinkObject;
+
+/* Takes it out of the list. A new reference; NULL with an exception set, or where there is none. */
+PyObject *core_link_take_first(PyObject *list);
