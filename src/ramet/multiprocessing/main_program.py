@@ -73,15 +73,21 @@ def define(received: dict[str, Any], missing: dict[str, str]) -> None:
     """In the process: let the main program have these. missing: why it lacks others."""
     main = sys.modules["__main__"]
     vars(main).update(received)
-    if missing:
-        main.__getattr__ = functools.partial(_look_up, missing)  # type: ignore[method-assign]
+    vars(main).setdefault("__getattr__", functools.partial(_look_up, missing))
     sys.modules["__mp_main__"] = main
 
 
 def _look_up(missing: dict[str, str], name: str) -> object:
-    if name in missing:  # pickle would keep the words of an AttributeError for itself
+    # Pickle would keep the words of an AttributeError for itself.
+    if name in missing:
         raise pickle.UnpicklingError(
             f"{name} of the main program could not be sent to this process: {missing[name]}; "
             + HOW_TO_RUN_IT
+        )
+    asks = sys._getframe(1).f_globals.get("__name__", "")
+    if asks.startswith("multiprocessing.") and not name.startswith("__"):
+        raise pickle.UnpicklingError(
+            f"the main program had not defined {name} when this process was started: make the pool, or the "
+            "process, after that"
         )
     raise AttributeError(f"module '__main__' has no attribute {name!r}")

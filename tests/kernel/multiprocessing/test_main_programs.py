@@ -296,3 +296,18 @@ def test_no_content_is_sent_for_a_file_and_tracebacks_have_lines(tmp_path: Path)
     lines = _output(tmp_path, FILES).splitlines()
     assert re.search("cannot pickle .*TextIOWrapper", lines[1])
     assert '    raise ValueError("it")' in lines
+
+
+def test_a_pool_is_made_after_its_functions(tmp_path: Path) -> None:
+    """Else its workers end one after the other, and say why."""
+    told = _output(
+        tmp_path,
+        """
+        with ramet.multiprocessing.context().Pool(1) as pool:
+            def later(x):
+                return x
+            pool.map_async(later, [1]).get(1)
+        """,
+        code=1,
+    )
+    assert "the main program had not defined later when this process was started" in told
