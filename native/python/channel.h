@@ -40,6 +40,7 @@ typedef struct {
     int *received; /* descriptors that have arrived and were not taken */
     int count, most_descriptors;    /* of a message */
     bool lost;                      /* a descriptor, for want of room in the table */
+    bool left_unread;               /* the other side has ended with something unread */
     enum core_refusal refused;
     int why_not_seen;               /* an errno */
     bool distrusted;                /* what it sends may make who closes it wait, and take this process's locks away */

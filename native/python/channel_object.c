@@ -242,10 +242,17 @@ static PyObject *channel_taken(ChannelObject *self, void *unused)
     return PyLong_FromUnsignedLongLong(self->taken);
 }
 
+static PyObject *channel_left_unread(ChannelObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(self->left_unread);
+}
+
 static PyGetSetDef channel_properties[] = {
     {"sent", (getter)channel_sent, NULL, "How many messages were sent, also where a handler of a signal raised right after.", NULL},
     {"taken", (getter)channel_taken, NULL, "How many messages receive() took, also where a handler of a signal raised right after.", NULL},
     {"closed", (getter)channel_closed, NULL, "Whether it has been closed.", NULL},
+    {"left_unread", (getter)channel_left_unread, NULL, "Whether the other side has ended before it had read all, as receive() saw.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

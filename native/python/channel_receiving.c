@@ -345,6 +345,7 @@ enum core_arrival core_channel_await(ChannelObject *self, PyObject *seconds, int
         } else if (self->refused) {
             return refuse(self);
         } else if (got == 0 || got == -ECONNRESET) {
+            self->left_unread |= got < 0; /* told once: unix_release_sock(), net/unix/af_unix.c */
             return CORE_NO_MORE;
         } else if (got < 0) {
             core_raise_errno(got);

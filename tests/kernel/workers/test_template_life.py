@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -209,6 +209,32 @@ def test_spares_are_made_again_in_the_background() -> None:
         seen = {run(template, os.getpid) for _ in range(6)}
         assert len(seen) == 6
         until(lambda: len(children_of_this_process() - {template.pid}) >= 2)
+
+
+@pytest.mark.parametrize("executes", [False, True])
+def test_a_spare_that_ends_in_warm(executes: bool, tmp_path: Path) -> None:
+    """Its call is not said to have ended it; one that ends itself is."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def warms() -> None:
+        fifo.read_bytes()  # until the call was sent
+        os._exit(3)
+
+    with ramet.Template(warm=warms, spares=0 if executes else 1) as template, ExitStack() as stack:
+        if executes:
+            executor = stack.enter_context(ramet.Executor(1, template))
+            call: Any = executor.submit(abs, 1)
+            until(lambda: executor._pool._workers)
+        else:
+            call = template.clone(abs, 1)
+        fifo.write_bytes(b"")
+        with pytest.raises(ramet.ChildDied, match="exited with 3") as caught:
+            call.result()
+        assert "in warm= of the template" in caught.value.__notes__[0]
+    with ramet.Template() as template, pytest.raises(ramet.ChildDied) as ended:
+        run(template, os._exit, 3)
+    assert not hasattr(ended.value, "__notes__")
 
 
 _before: set[int] = set()

@@ -126,7 +126,9 @@ def test_a_call_sends_data(template: ramet.Template) -> None:
 
 
 def assert_untrusted(template: ramet.Template) -> None:
-    with pytest.raises(ResultError, match=r"pathlib.*Path is not data.*numpy, and what exceptions tell$"):
+    with pytest.raises(
+        ResultError, match=r"pathlib.*Path is not data.*numpy, and what exceptions tell$"
+    ):
         answer(template, Path, "x")
 
 

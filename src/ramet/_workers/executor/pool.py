@@ -708,6 +708,7 @@ class Pool:
             status = status.because(call.reason)
         error = died(status, worker.child.pid, None, str(call))
         error.stack = call.stack
+        worker.child.tell_if_not_begun(error)
         if call.was_being_read:
             module = call.fn.__module__
             error.add_note(

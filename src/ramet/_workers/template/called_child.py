@@ -18,7 +18,7 @@ from ..._process.tree.end import End
 from ..._process.tree.own_tree import END_SIGNAL, ends_own_tree
 from ..._process.tree.subreaper import Subreaper
 from ..._sandbox.files.replaced import ON_NOTHING, MountPoints
-from ...errors import ResultError, TimeoutExpired, still_running
+from ...errors import ChildDied, ResultError, TimeoutExpired, still_running
 from ...exit_status import ExitStatus
 from ..crossing.messages import Message, close_received, receive
 from ..crossing.outcome import Reader
@@ -165,6 +165,13 @@ class CalledChild(Child[T_co]):
             if ended_call is not None:
                 ended_call(self)
 
+    def tell_if_not_begun(self, error: ChildDied) -> None:
+        """Of its call, whose process has ended before it had read it; the library's own."""
+        if self._channel.left_unread:
+            error.add_note(
+                "the call had not begun: its process ended before, in warm= of the template if it has one"
+            )
+
     def let_go(self) -> None:
         """The call is over, and the child may end now; the library's own."""
         self._is_now_over()
@@ -228,6 +235,9 @@ class CalledChild(Child[T_co]):
             return super()._outcome_within(seconds_until(deadline))
         except TimeoutExpired:  # of what was left of it
             raise still_running(self._what, cast(float, timeout), self.pid) from None
+        except ChildDied as error:
+            self.tell_if_not_begun(error)
+            raise
 
     def _delivered(self) -> Any:
         plain = NotImplemented if self._link is None else self._link._plain_outcome(self)
