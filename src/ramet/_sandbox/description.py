@@ -437,6 +437,13 @@ def is_below(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
+_NEVER_WRITTEN = {
+    **dict.fromkeys(("/", "/sys"), "name what is below it"),
+    "/proc": "leave it out: nothing below it may be written either",
+    "/dev": "leave it out: a sandbox has its own",
+}
+
+
 def _refuse_contradictions(sandbox: Sandbox) -> None:
     _refuse_paths(sandbox.read, sandbox.write, sandbox.hidden)
     if sandbox.overlay:
@@ -458,10 +465,8 @@ def _refuse_paths(read: tuple[str, ...], write: tuple[str, ...], hidden: tuple[s
             raise ValueError(
                 f"invalid write with hidden: {path!r} is below {covering!r}, which is hidden"
             )
-        if path in ("/", "/proc", "/dev", "/sys"):
-            raise ValueError(
-                f"invalid write: {path!r} is none that a sandbox may write; name what is below it"
-            )
+        if (remedy := _NEVER_WRITTEN.get(path)) is not None:
+            raise ValueError(f"invalid write: {path!r} is none that a sandbox may write; {remedy}")
     if "/" in hidden:
         raise ValueError("invalid hidden: '/' is all that there is; name what is below it")
     for path in read:
