@@ -1,7 +1,10 @@
 """What the commands that run a program share: exit statuses, and help by headings."""
 
+import ast
 import errno
 import os
+import re
+import shlex
 import signal
 import sys
 from typing import Any, NoReturn
@@ -79,9 +82,20 @@ def exit_code_of_failure(error: Exception) -> int:
 def words(error: Exception) -> str:
     """What is told of an error."""
     if not isinstance(error, OSError) or isinstance(error, CloneError | SpawnError | SandboxError):
-        return str(error)
+        return _WORDS_GIVEN.sub(_as_typed, str(error))
     name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     return f"{name}{error.strerror}"
+
+
+_WORDS_GIVEN = re.compile(r"pass its words (\[.*\]), or use a shell \(shell=True, sh -c\)")
+
+
+def _as_typed(found: re.Match[str]) -> str:
+    given = ast.literal_eval(found[1])
+    return (
+        f"give its words without quotes around all of them: {shlex.join(given)}; or a shell: "
+        f"sh -c {shlex.quote(' '.join(given))}"
+    )
 
 
 def end_by_interrupt() -> NoReturn:

@@ -393,6 +393,10 @@ _VALUES_GIVEN = (
     ("overlay=True", "--overlay"),
     ('require="best"', "--require best"),
     ("root='/'", "--root /"),
+    (
+        "give os.path.expanduser() of it: '~' is a shell's, and a name like any other here",
+        "let it begin a word outside of quotes, as in --read ~/x: there the shell replaces '~'",
+    ),
 )
 _PATHS_GIVEN = re.compile(r"\b(read|write)=(\[[^]]*\])")
 

@@ -491,6 +491,19 @@ def test_there_is_no_such_program() -> None:
     assert "step 'execve' failed on 'no-such-program': ENOENT" in done.stderr
 
 
+@needs_all
+def test_the_advice_is_a_shells() -> None:
+    """And not Python's: for a command line in quotes, and for a home directory."""
+    done = ramet("ls -l")
+    assert done.returncode == 127
+    assert done.stderr.endswith(
+        "without quotes around all of them: ls -l; or a shell: sh -c 'ls -l'\n"
+    )
+    done = ramet("--read", "~/x", "ls")
+    assert done.returncode == 125
+    assert "as in --read ~/x: there the shell replaces '~'" in done.stderr
+
+
 # ---- signals
 
 
