@@ -123,7 +123,10 @@ if not TYPE_CHECKING:  # with it, a type checker would accept any name
                 from ._preflight.hints import no_name_of_ramet
 
                 hint = no_name_of_ramet(name, [*__all__, "aio", "multiprocessing"])
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+            error = AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+            if hint:
+                error.name = name  # without it Python adds the nearest name once more
+            raise error
         module = import_module(room, __name__)
         found = module if room == f".{name}" else getattr(module, name)
         globals()[name] = found

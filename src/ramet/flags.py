@@ -40,7 +40,10 @@ class _Names(enum.EnumMeta):
             hint = _suggestion(name) if _PREFIX in name or name.isupper() else ""
             if (flag := name.upper().removeprefix(_PREFIX)) in cls.__members__:
                 hint = f"; it is CloneFlag.{flag}"
-            raise AttributeError(f"type object 'CloneFlag' has no attribute {name!r}{hint}")
+            error = AttributeError(f"type object 'CloneFlag' has no attribute {name!r}{hint}")
+            if hint:
+                error.name = name  # without it Python adds the nearest name once more
+            raise error
 
 
 class CloneFlag(enum.IntFlag, boundary=enum.KEEP, metaclass=_Names):

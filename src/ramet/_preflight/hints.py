@@ -103,6 +103,10 @@ _OF_COMMAND = {
         ("wait", "poll", "pid", "kill", "returncode"), "spawn() gives a Child, which has it"
     ),
 }
+_OF_TEMPLATE = {
+    "submit": "ramet.Executor(template=template) has it; template.clone(fn, 1, 2) gives a child at once",
+    "map": "ramet.Executor(template=template) has it",
+}
 _OF_AIO = {
     "clone": "await ramet.clone(fn) waits for its result",
     "Popen": "open_process(argv) starts a program",
@@ -287,8 +291,10 @@ def _takes(fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
 
 
 def no_attribute_of(kind: str, thing: object, name: str) -> AttributeError:
-    """The error where a Child or a Command has no such name, with what it has instead."""
-    hint = {"Child": _OF_CHILD, "Command": _OF_COMMAND}[kind].get(name, "")
+    """The error where a Child, a Command or a Template has no such name, with what there is instead."""
+    hint = {"Child": _OF_CHILD, "Command": _OF_COMMAND, "Template": _OF_TEMPLATE}[kind].get(
+        name, ""
+    )
     return AttributeError(
         f"{kind!r} object has no attribute {name!r}{hint and '; '}{hint}", name=name, obj=thing
     )

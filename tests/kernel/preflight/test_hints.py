@@ -325,6 +325,26 @@ def test_the_package_names_its_own_words_for_others(name: str, words: str) -> No
         getattr(ramet, name)
 
 
+@pytest.mark.parametrize("name", ["Sandboks", "CloneFlag.NEWNETT"])
+def test_the_nearest_name_is_told_once(name: str) -> None:
+    """Python adds its own suggestion where the error does not prevent that."""
+    program = [sys.executable, "-c", f"import ramet; ramet.{name}"]
+    done = subprocess.run(program, stderr=subprocess.PIPE, text=True, check=False, timeout=SECONDS)
+    assert "Did you mean" not in done.stderr
+    assert "did you mean ramet.Sandbox?" in done.stderr or "is CLONE_NEWNET" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["submit", "map"])
+def test_a_template_names_the_executor(name: str) -> None:
+    """Which has what pools have."""
+    with ramet.Template() as template:
+        with pytest.raises(AttributeError, match=r"ramet.Executor\(template=template\)"):
+            getattr(template, name)
+        assert not hasattr(template, name)
+        assert name not in dir(template)
+        assert not hasattr(ramet.Template, name)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, TypeVarTuple, Unpack
 
 from ... import _core
 from ..._core import Held, new_child, wait_readable
@@ -54,6 +54,21 @@ _NOT_YET_REAPED = 4
 T = TypeVar("T")
 D = TypeVar("D", bound="Template")
 Ts = TypeVarTuple("Ts")
+
+
+class _OfExecutors:
+    """In the place of what an executor has: the error says so.
+
+    A __getattr__ would do so as well, and each attribute of a template would take longer to find.
+    """
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, template: object, kind: type) -> NoReturn:
+        from ..._preflight.hints import no_attribute_of
+
+        raise no_attribute_of("Template", kind if template is None else template, self._name)
 
 
 class Template:
@@ -696,6 +711,9 @@ class Template:
         from ..._preflight.hints import listed
 
         return listed(self, super().__dir__())
+
+    if not TYPE_CHECKING:  # to a type checker they would be attributes
+        submit, map = _OfExecutors(), _OfExecutors()
 
     def __enter__(self) -> Self:
         return self
