@@ -7,7 +7,7 @@ subinterpreter, where ramet cannot be imported: so this imports the standard lib
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from types import CoroutineType, GeneratorType
+from types import CoroutineType, GeneratorType, TracebackType
 from typing import Any
 
 # The number of buffers, the length of the head, and the kind, which is written last.
@@ -28,6 +28,7 @@ NOTHING, VALUE, RAISED, LOST, UNPREPARED, PLAIN, DATA = range(7)
 
 STEP = struct.Struct("=II")
 
+_OURS = "ramet."  # with which the names of its modules begin
 MOST_LETTERS = 1 << 18  # of each text of an exception: more tells nobody more
 _MOST_BUFFERS = 1 << 20  # what stands for each takes some hundred bytes
 
@@ -199,17 +200,26 @@ def _message_of(error: BaseException) -> str:
 def _with_traceback(error: BaseException) -> str:
     import traceback
 
+    frames_of_function = _without_callers(error.__traceback__)
     with suppress(Exception):
-        return "".join(traceback.format_exception(error))
+        return "".join(traceback.format_exception(type(error), error, frames_of_function))
     try:
         # traceback imports some modules only here, and the child may not open files any more.
         frames = traceback.StackSummary.extract(
-            traceback.walk_tb(error.__traceback__), lookup_lines=False
+            traceback.walk_tb(frames_of_function), lookup_lines=False
         )
         places = [f'  File "{at.filename}", line {at.lineno}, in {at.name}\n' for at in frames]
         return "".join([*places, f"{type(error).__name__}: {error}\n"])
     except Exception:  # of a class whose __name__ or __str__ fails
         return f"{type(error).__qualname__}, which cannot be printed"
+
+
+def _without_callers(frames: TracebackType | None) -> TracebackType | None:
+    """Without ours, that have called the function; all of them where there are no others."""
+    at = frames
+    while at is not None and str(at.tb_frame.f_globals.get("__name__")).startswith(_OURS):
+        at = at.tb_next
+    return at or frames
 
 
 def _pickled(outcome: object) -> list[Any]:

@@ -3,6 +3,7 @@
 import functools
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -242,6 +243,28 @@ def test_an_exception_comes_with_its_traceback_and_notes(shared: ramet.Template)
     assert isinstance(error, KeyError)
     assert error.__notes__ == ["while the table was read"]
     assert "raise error" in "".join(traceback.format_exception(error))
+
+
+def test_a_traceback_begins_at_the_function(shared: ramet.Template) -> None:
+    """Also where the executor calls it, and that of setup; who calls one of C's functions is told."""
+
+    def fails(x: int) -> float:
+        return 1 / x
+
+    def frames(error: BaseException | None) -> list[str]:
+        assert error is not None
+        return re.findall(r", in (\w+)\n", str(error.__cause__))
+
+    with ramet.Executor(1, shared) as executor:
+        assert frames(executor.submit(fails, 0).exception()) == ["fails"]
+        assert frames(executor.submit(fails, x=0).exception()) == ["fails"]
+        with pytest.raises(ZeroDivisionError) as raised:
+            list(executor.map(fails, [0, 1], chunksize=2))
+        assert frames(raised.value) == ["fails"]
+        assert frames(executor.submit(int, "x", base=10).exception())[-1] == "_call_fully"
+    with pytest.raises(ramet.TemplateError) as refused:
+        ramet.Template(setup=functools.partial(fails, 0))
+    assert frames(refused.value) == ["fails"]
 
 
 def test_an_exception_that_cannot_be_pickled_is_told(shared: ramet.Template) -> None:
