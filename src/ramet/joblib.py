@@ -20,6 +20,7 @@ except ModuleNotFoundError as error:
         "ramet.joblib needs joblib and cloudpickle: pip install 'ramet[joblib]'", name=error.name
     ) from None
 
+from ._workers.crossing.pickling import Batch
 from ._workers.executor.executor import Executor
 from ._workers.executor.needed_modules import modules_of
 from .errors import TemplateError
@@ -154,7 +155,7 @@ class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
             executor.shutdown(wait=False)
 
 
-class _Batch:
+class _Batch(Batch):
     """A batch of calls, that an error can name."""
 
     def __init__(self, calls: Callable[[], Any]) -> None:
@@ -163,8 +164,11 @@ class _Batch:
     def __call__(self) -> Any:
         return self._calls()
 
+    def calls(self) -> Sequence[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]]:
+        return getattr(self._calls, "items", None) or [(self._calls, (), {})]
+
     def __repr__(self) -> str:
-        items = getattr(self._calls, "items", None) or [(self._calls,)]
+        items = self.calls()
         fn = items[0][0]
         return f"a batch of {len(items)}, first {getattr(fn, '__qualname__', repr(fn))}"
 

@@ -170,6 +170,15 @@ def test_bad_input() -> None:
         Parallel(n_jobs=0, backend="ramet")([delayed(abs)(-1)])
 
 
+def test_what_cannot_be_pickled_is_named() -> None:
+    """The argument of the call that has it, and not a part of the batch."""
+    lock = threading.Lock()
+    for wrong, what in ((delayed(divmod)(1, lock), "1"), (delayed(dict)(a=lock), "'a'")):
+        refused = pytest.raises(TypeError, match=f"got argument {what} <unlocked")
+        with parallel_config("ramet", n_jobs=2), refused:
+            Parallel(batch_size=2)([delayed(divmod)(1, 2), wrong])
+
+
 def test_what_the_calls_need_is_loaded_ahead() -> None:
     """The template imports the modules of the functions and of the arguments, not __main__."""
     value = delayed(math.sqrt)(select.poll), lambda: json.dumps

@@ -32,6 +32,14 @@ _HOW_TO_INSTALL = (
 _TO_A_MODULE = "; put it into a module, which each call imports"
 
 
+class Batch:
+    """A function that makes several calls, of which an error can name the one that cannot be pickled."""
+
+    def calls(self) -> Sequence[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]]:
+        """Their functions, arguments and keyword arguments."""
+        raise NotImplementedError
+
+
 def pickled(value: object) -> tuple[Any, ...]:
     """The pickle, and the buffers that lie outside of it. Raises what pickle raises."""
     buffers: list[pickle.PickleBuffer] = []
@@ -132,7 +140,7 @@ def loaded_call(parts: Sequence[Any]) -> tuple[Callable[..., object], tuple[Any,
 
 def _refused(fn: Callable[..., object], args: tuple[Any, ...], error: Exception) -> Exception:
     """The same, that says which of them it is."""
-    for what, value in [("the function", fn), *((f"argument {i}", a) for i, a in enumerate(args))]:
+    for what, value in _handed_over(fn, args, {}):
         try:
             pickled(value)
         except Exception as own:
@@ -143,6 +151,18 @@ def _refused(fn: Callable[..., object], args: tuple[Any, ...], error: Exception)
                 f"{why}{remedy}{line_end}{notes}"
             )
     return TypeError(f"invalid call: it cannot be pickled: {in_words(error)}")
+
+
+def _handed_over(
+    fn: Callable[..., object], args: tuple[Any, ...], named: dict[str, Any]
+) -> Iterator[tuple[str, object]]:
+    """What crosses with a call, or with each call of a batch, and what it is there."""
+    if isinstance(fn, Batch):
+        for call in fn.calls():
+            yield from _handed_over(*call)
+    yield "the function", fn
+    yield from ((f"argument {i}", value) for i, value in enumerate(args))
+    yield from ((f"argument {name!r}", value) for name, value in named.items())
 
 
 def _name_of(value: object) -> str:
