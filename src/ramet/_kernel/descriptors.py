@@ -3,7 +3,7 @@
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 
@@ -91,3 +91,14 @@ def _close_left_by_others() -> None:
         except IndexError:
             return
         _close(maker, numbers)
+
+
+def copied_beside(descriptor: int, numbers: Collection[int]) -> int:
+    """A copy whose number is none of these, and none of the standard ones."""
+    copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD[-1] + 1)]
+    while copies[-1] in numbers:
+        copies.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, copies[-1] + 1))
+    *others, copy = copies
+    for other in others:
+        os.close(other)
+    return copy

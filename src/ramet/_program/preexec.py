@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from .. import _core
 from .._core import Plan
+from .._kernel.descriptors import copied_beside
 from .._preflight.hints import warn_at_caller
 from .._process.child import Child
 from .._process.clone_call import copy_as_asked
@@ -127,8 +128,11 @@ class _Launch:
         self._closing = Steps()
 
     def move_up(self, pipe: list[int]) -> None:
-        """Move the write end of the pipe above all descriptors that the child will have."""
-        pipe.append(fcntl.fcntl(pipe[1], fcntl.F_DUPFD_CLOEXEC, self._moves.above))
+        """Move the write end of the pipe above all descriptors that the child will have, if it can be."""
+        try:
+            pipe.append(fcntl.fcntl(pipe[1], fcntl.F_DUPFD_CLOEXEC, self._moves.above))
+        except OSError:  # no number is free there
+            pipe.append(copied_beside(pipe[1], self._moves.targets))
         self._report = pipe[2]
         os.close(pipe.pop(1))
         if self._moves.close_others:

@@ -187,6 +187,27 @@ def test_its_warning_names_the_line_and_can_be_silenced() -> None:
         ramet.run(["true"], preexec_fn=os.getpid)
 
 
+@pytest.mark.parametrize("takes_others", [False, True])
+def test_the_highest_number_may_be_passed(takes_others: bool, nothing_left: object) -> None:
+    """What tells of a failure has a number below it then, and none that the program is to have."""
+    highest, before = 199, resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = [os.open(os.devnull, os.O_RDONLY) for _ in range(5)]
+    given: Any = {"pass_fds": [os.dup2(free[0], highest)], "preexec_fn": os.getpid}
+    for descriptor in free:
+        os.close(descriptor)
+    if takes_others:  # also those that its pipe has at first
+        given["fds"] = dict.fromkeys(free, 2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, before[1]))
+    try:
+        done = ramet.run(["test", "-e", f"/proc/self/fd/{highest}"], **given)
+        with pytest.raises(FileNotFoundError):
+            ramet.run(["/no/such/program"], **given)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        os.close(highest)
+    assert done.returncode == 0
+
+
 def test_copies_that_others_make_do_not_hold_it_up(nothing_left: object) -> None:
     """A copy made meanwhile, by another thread or by the function, may outlive the clone call."""
     asked, ask = os.pipe()

@@ -3,13 +3,12 @@
 The caller checks them, so that what is invalid is refused there; the child makes its steps of them.
 """
 
-import fcntl
 import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..._function.setup import FunctionSetup
-from ..._kernel.descriptors import STANDARD, Descriptors
+from ..._kernel.descriptors import Descriptors, copied_beside
 from ..._setup.checks import DEVNULL, descriptor_of
 from ..._setup.conflicts import refuse_conflicts
 from ..._setup.joined_namespaces import joined_namespaces
@@ -120,24 +119,13 @@ def make_way(
     """
     targets = options.get("fds") or ()
     if channel.fileno() in targets:
-        channel.move_to(_beside(channel.fileno(), targets))
+        channel.move_to(copied_beside(channel.fileno(), targets))
     return [_moved(one, targets) if one in targets else one for one in descriptors]
 
 
 def _moved(descriptor: int, targets: Collection[int]) -> int:
-    number = _beside(descriptor, targets)
+    number = copied_beside(descriptor, targets)
     os.close(descriptor)
-    return number
-
-
-def _beside(descriptor: int, targets: Collection[int]) -> int:
-    """A copy with a number that is none of these."""
-    numbers = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD[-1] + 1)]
-    while numbers[-1] in targets:
-        numbers.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, numbers[-1] + 1))
-    *others, number = numbers
-    for other in others:
-        os.close(other)
     return number
 
 
