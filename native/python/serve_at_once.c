@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-/* What AtOnce of in_template/template_process.py says. */
+/* What AtOnce of in_template/clone_work.py says. */
 struct at_once {
     PyObject *plans, *renewals, *channels;
     struct core_around around;

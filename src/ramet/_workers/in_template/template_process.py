@@ -16,8 +16,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
-from struct import Struct
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 from ... import _core
 from ..._kernel import clone_bits, procfs
@@ -54,7 +53,6 @@ from ..in_call.serving import (
     UNTIL_LET_GO,
     Act,
     Around,
-    Served,
     calls_to_warm_up,
     give_up,
     give_up_unprepared,
@@ -64,74 +62,27 @@ from ..in_call.serving import (
     warm_up,
 )
 from ..in_call.trackers import let_remove, registered_finalizers
+from .clone_work import (
+    CALLS_BETWEEN_LOOKS,
+    MOST_HOT_BYTES,
+    AtOnce,
+    Begun,
+    Confines,
+    First,
+    Given,
+    Known,
+)
 from .fork_handlers import leave_out_newer
 from .fork_hazards import threads_left
 from .loading import import_cloudpickle, load, source_files, take_name
 from .renewals import renewals
+from .yielding import TO_YIELD_NO_MORE, begin_to_yield, yield_no_more
 
-_SCHED_PARAM = Struct("i")  # struct sched_param
-_MOST_HOT_BYTES = 1 << 20  # of pages that a spare copies because calls before have
 _FIRST_LOOKS = 3  # so many of the first spares look which those are
-_CALLS_BETWEEN_LOOKS = 512
 _MOST_KNOWN = 16
 _PATIENCE_SECONDS = 1.0
 # How all that a call has started ends: not with it; with its pid namespace; as its caller finds it.
 _MAY_LEAVE, _IN_NAMESPACE, _BY_WALK = range(3)
-
-
-class Confines(NamedTuple):
-    """Steps that a clone carries out, with their labels: made before it, so that it has nothing to make."""
-
-    plan: _core.Plan
-    labels: Sequence[tuple[str, bytes | None]]
-
-
-class Given(NamedTuple):
-    """What all clones by one request are given."""
-
-    kind: int
-    parts: Sequence[Any]
-    making: Making
-    confines: Sequence[Confines]  # what it does first
-
-
-class Begun(NamedTuple):
-    """What a clone is given; the core makes it, too: native/python/serve_clones.c."""
-
-    given: Given
-    channel: Channel
-    in_namespace: bool  # whether it is in a pid namespace of its own
-    # How far the core came, if it began: which plan has failed, at which step, with which errno; what
-    # Channel.serve_plain() said or raised, and in which process.
-    failed: tuple[int, int, int] | None = None
-    served: Served | None = None
-
-
-class AtOnce(NamedTuple):
-    """All that a clone does which serves plain calls; the core does it: native/python/serve_at_once.c."""
-
-    plans: Sequence[_core.Plan]  # Given.confines
-    renewals: list[Act]
-    channels: list[Channel]  # where its own is noted: leave_channel()
-    before: Act | None
-    after: Act | None
-    finish: Act | None
-    last: Act | None
-    let_go_milliseconds: int
-    # In a spare: calls to warm up, what is done then, and the pages to copy, of so many bytes at most.
-    calls: tuple[bytes, ...] = ()
-    ready: tuple[Act, ...] = ()
-    hot_pages: _core.HotPages | None = None
-    most_hot_bytes: int = _MOST_HOT_BYTES
-    calls_between_looks: int = _CALLS_BETWEEN_LOOKS
-
-
-# What a clone that Python makes is given: the caller's end of the channel, the init of its namespace, the
-# first steps, and the template's parent besides.
-_First: TypeAlias = tuple[Begun, Channel, tuple[int, int] | None, _core.Plan, int]
-
-# The request's part, the clone call, whether in a pid namespace, the first steps, Given, and AtOnce.
-_Known: TypeAlias = tuple[bytes, _core.Request, bool, _core.Plan, Any, tuple[Any, ...] | None]
 
 
 class _Template:
@@ -141,7 +92,7 @@ class _Template:
         self._warm: Callable[[], object] | None = None
         self._spares = 0  # that were made here, and not by the core
         # What the core makes alone, see Channel.serve_clones().
-        self._known: list[_Known] = []
+        self._known: list[Known] = []
         self._may_nest = True  # pid namespaces
         self._confines: Confines | None = None  # what each clone does first
         # A pipe: its second end is held as long as another process has the memory of a confined clone.
@@ -166,7 +117,7 @@ class _Template:
             load(loading, self._control)
             # Of an event loop that setup has made: calls would write to it, and read what others wrote.
             signal.set_wakeup_fd(-1)
-            self._yields = _begin_to_yield()
+            self._yields = begin_to_yield()
             self._prepare_for_itself()
         except BaseException as error:
             _flush()
@@ -185,13 +136,13 @@ class _Template:
         """What clones use is made once: what they make they have to write to."""
         self._mask = mark()
         bind = to_bind(self._mask) if self._dies_with_caller else []
-        yield_no_more = [_TO_YIELD_NO_MORE] if self._yields else []
+        last = [TO_YIELD_NO_MORE] if self._yields else []
         self._first_steps = _core.Plan(bind)
-        self._first_steps_of_call = _core.Plan([*bind, *yield_no_more])
+        self._first_steps_of_call = _core.Plan([*bind, *last])
         self._renewals = renewals()
         ignore = partial(_signal.signal, _signal.SIGINT, _signal.SIG_IGN)
-        yields_no_more = [_yield_no_more] if self._yields else []
-        self._ready = (self._take_interrupts, ignore, *yields_no_more)
+        yields_no_more = [yield_no_more] if self._yields else []
+        self._ready: tuple[Act, ...] = (self._take_interrupts, ignore, *yields_no_more)
         self._plain_calls = calls_to_warm_up()
         self._calls_in_python = calls_to_warm_up(in_python=True)
         self._is_ready_for_values = False
@@ -296,7 +247,7 @@ class _Template:
         of_sandbox = clone_bits.NEWNS if kind == MAKE and self._confines else 0
         return _clone_call(making.flags | of_sandbox, making.set_tid)
 
-    def _clone(self, clone: CheckedCall, first: _First) -> int | None:
+    def _clone(self, clone: CheckedCall, first: First) -> int | None:
         """Make it, in the namespace that was joined. Returns its pid; None: the caller was told why not."""
         begun, _, init, *_ = first
         try:
@@ -432,7 +383,7 @@ class _Template:
 
     # ---- in a clone: what is called here is called by each, and costs it pages that it copies
 
-    def _run_first(self, first: _First) -> int:
+    def _run_first(self, first: First) -> int:
         """Do what the core does in a clone that it makes alone, and run it."""
         begun, theirs, init, steps, parent = first
         theirs.close()
@@ -474,9 +425,9 @@ class _Template:
         if raised is not None:
             return give_up(channel, raised)
         if making.measured:
-            send(channel, READY, (b"%d" % (private_bytes() + _MOST_HOT_BYTES),))
+            send(channel, READY, (b"%d" % (private_bytes() + MOST_HOT_BYTES),))
         if making.spare and self._yields:
-            _yield_no_more()
+            yield_no_more()
         return serve(channel, self._around(channel, end))
 
     def _warm_up(self, channel: Channel, making: Making) -> BaseException | None:
@@ -503,7 +454,7 @@ class _Template:
 
     def _become_template(self, channel: Channel, parts: Sequence[Any]) -> int:
         if self._yields:
-            _yield_no_more()
+            yield_no_more()
         self._take_interrupts()
         unmark(self._mask)
         derived = _Template(channel, dies_with_caller=self._dies_with_caller)
@@ -519,7 +470,7 @@ class _Template:
         from . import own_mappings
 
         if self._yields:
-            _yield_no_more()
+            yield_no_more()
         _clone_call.cache_clear()  # the filter of system calls may hide what they were made for
         if self._hot_pages is not None:
             self._hot_pages.forget()  # it is memory of the process outside
@@ -557,13 +508,13 @@ class _Template:
         if self._looks():
             hot_pages.look()
         else:
-            hot_pages.copy(_MOST_HOT_BYTES, calls)
+            hot_pages.copy(MOST_HOT_BYTES, calls)
 
     def _looks(self) -> bool:
         """Whether a spare is to look."""
         if self._hot_pages is None:
             return False
-        return self._spares <= _FIRST_LOOKS or self._control.sent % _CALLS_BETWEEN_LOOKS == 0
+        return self._spares <= _FIRST_LOOKS or self._control.sent % CALLS_BETWEEN_LOOKS == 0
 
     def _begin_at_risk(self, hangup: Hangup) -> None:
         self._take_interrupts()
@@ -616,20 +567,6 @@ def _clone_call(flags: int, set_tid: tuple[int, ...] | None) -> CheckedCall:
     args = CloneArgs(clone_bits.PARENT | clone_bits.PIDFD | flags, exit_signal=0)
     args.set_tid = set_tid
     return CheckedCall(args, legacy=is_by_clone(args))
-
-
-def _begin_to_yield() -> bool:
-    """Let a request not take the processor from its caller, who goes on: sched(7) SCHED_BATCH."""
-    if os.sched_getscheduler(0) != os.SCHED_OTHER:
-        return False
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-        return True
-    return False
-
-
-_yield_no_more = partial(os.sched_setscheduler, 0, os.SCHED_OTHER, os.sched_param(0))
-_TO_YIELD_NO_MORE = ("SCHED_SETSCHEDULER", 0, os.SCHED_OTHER, bytearray(_SCHED_PARAM.pack(0)))
 
 
 def main(descriptor: int) -> NoReturn:
