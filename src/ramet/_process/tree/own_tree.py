@@ -26,7 +26,7 @@ def end_own_tree(*, with_parent: bool) -> None:
 
 
 def ends_own_tree(pid: int) -> bool:
-    """Whether the signal has a handler there, without which it would end the process alone, and is heard."""
+    """Whether the signal has a handler there, without which it ends the process alone, and is heard."""
     try:
         status = procfs.status(pid)
         caught, blocked = (int(status[name], 16) & _BIT for name in ("SigCgt", "SigBlk"))
