@@ -20,7 +20,7 @@ from ..._process.tree import subreaper
 from ..._process.unreaped import reap_ended, unreaped
 from ..._sandbox.files.replaced import are_mounted
 from ..._setup.options import FunctionOptions, Options
-from ...errors import SandboxError, TemplateError, TemplateRestarted
+from ...errors import CloneError, SandboxError, TemplateError, TemplateRestarted
 from ..crossing.caller_state import CallerState, authkey
 from ..crossing.outcome import Reader, reader
 from ..crossing.pickling import FIRST_OF_PICKLE, is_by_value, pickled_call
@@ -523,10 +523,7 @@ class Template:
         try:
             return self._made_by_process(lambda link: link.clone(making, self._new_layer()))
         except RefusedError as error:
-            refused = refusal(error, request.clone_flags, 0, "clone3")
-            if error.errno == errno.EPERM and request.clone_flags == 0:
-                refused.add_note(_IN_A_SANDBOX)
-            raise refused from None
+            raise _refusal(error, request.clone_flags) from None
 
     def _made_by_process(self, make: Callable[[Link], Clone]) -> tuple[Link, Clone]:
         """What its process makes, and which that was: another one if this one has ended."""
@@ -720,6 +717,14 @@ class Template:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _refusal(error: RefusedError, flags: int) -> CloneError:
+    """Of a clone with these flags, beside that which all clones of templates have."""
+    refused = refusal(error, flags, 0, "clone3")
+    if error.errno == errno.EPERM and flags == 0:
+        refused.add_note(_IN_A_SANDBOX)
+    return refused
 
 
 def _end_all(children: list[CalledChild[Any]], end: Callable[[CalledChild[Any]], object]) -> None:
