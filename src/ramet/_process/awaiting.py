@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from threading import Thread
+from threading import RLock, Thread
 from typing import Protocol, TypeVar
 
 try:
@@ -24,6 +24,7 @@ except ModuleNotFoundError as error:
         "to await a child needs anyio: pip install 'ramet[aio]'", name=error.name
     ) from None
 
+from .._core import Held
 from .._kernel import pidfd
 from .._kernel.clone_bits import THREAD
 from .._kernel.signal_handlers import is_from_handler
@@ -159,7 +160,7 @@ async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | No
     if waits_no_more():
         return act()
     try:
-        done = os.eventfd(0, os.EFD_CLOEXEC)
+        done = _Done()
     except OSError:
         if abandon is not None:
             raise
@@ -167,11 +168,35 @@ async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | No
     try:
         return await _in_new_thread(act, abandon, done)
     finally:
-        os.close(done)
+        done.close()
+
+
+class _Done:
+    """What a thread tells a loop by. The thread may be left, by a signal handler that raises, and tell later.
+
+    Source: eventfd(2).
+    """
+
+    def __init__(self) -> None:
+        self._lock = RLock()  # such a handler comes here as well
+        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC)
+        self._is_open = True
+
+    def tell(self) -> None:
+        with Held(self._lock) as take:  # once it is closed the number is another file's
+            take()
+            if self._is_open:
+                os.eventfd_write(self.descriptor, 1)
+
+    def close(self) -> None:
+        with Held(self._lock) as take:
+            take()
+            self._is_open = False
+        os.close(self.descriptor)
 
 
 async def _in_new_thread(
-    act: Callable[[], T], abandon: Callable[[], object] | None, done: int
+    act: Callable[[], T], abandon: Callable[[], object] | None, done: _Done
 ) -> T:
     outcome: Future[T] = Future()
 
@@ -180,7 +205,7 @@ async def _in_new_thread(
             outcome.set_result(act())
         except BaseException as error:
             outcome.set_exception(error)
-        os.eventfd_write(done, 1)
+        done.tell()
 
     thread = Thread(target=run)
     try:
@@ -188,11 +213,11 @@ async def _in_new_thread(
         interruption: BaseException | None = None
         if abandon is not None:
             try:
-                await readable(done)
+                await readable(done.descriptor)
             except _interruptions() as error:
                 interruption = error
                 abandon()
-        interruption = await _in_spite_of_cancellation(done) or interruption
+        interruption = await _in_spite_of_cancellation(done.descriptor) or interruption
     except BaseException:  # the join below keeps the whole loop waiting
         if abandon is not None:
             abandon()

@@ -24,6 +24,7 @@ from anyio.abc import Process as AnyioProcess
 import ramet
 import ramet.aio.spawning
 from ramet import CloneFlag as F
+from ramet._process import awaiting
 
 from ...constants import SECONDS
 from ...waiting import in_threads, until
@@ -1167,6 +1168,37 @@ def test_a_wait_that_its_loop_has_left(wait: Waiter, nothing_left: object) -> No
     task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio's own word on it
     waiting.close()  # as the collector does, which may finalize the handle before
     assert children_of_threads() == []
+
+
+def test_a_thread_that_is_left_writes_to_no_other_file(
+    in_loop: Run[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second ^C ends the wait for it as well; what it tells then goes nowhere."""
+    may_end = threading.Event()
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        before = set(threading.enumerate())
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(awaiting, "_in_spite_of_cancellation", interrupted)
+            patch.setattr(threading.Thread, "join", interrupted)
+            await awaiting.in_new_thread(may_end.wait)
+        other = os.eventfd(0, os.EFD_NONBLOCK)  # which gets the number that has become free
+        try:
+            may_end.set()
+            for thread in set(threading.enumerate()) - before:
+                thread.join()
+            with pytest.raises(BlockingIOError):
+                os.eventfd_read(other)
+        finally:
+            os.close(other)
+
+    in_loop(main)
+    assert not raised
 
 
 def test_a_closed_generator_still_waits_in_its_loop(
