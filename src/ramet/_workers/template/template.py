@@ -20,7 +20,7 @@ from ..._process.tree import subreaper
 from ..._process.unreaped import reap_ended, unreaped
 from ..._sandbox.files.replaced import are_mounted
 from ..._setup.options import FunctionOptions, Options
-from ...errors import CloneError, SandboxError, TemplateError, TemplateRestarted
+from ...errors import SandboxError, TemplateError, TemplateRestarted
 from ..crossing.caller_state import CallerState, authkey
 from ..crossing.outcome import Reader, reader
 from ..crossing.pickling import FIRST_OF_PICKLE, is_by_value, pickled_call
@@ -719,7 +719,7 @@ class Template:
         self.close()
 
 
-def _refusal(error: RefusedError, flags: int) -> CloneError:
+def _refusal(error: RefusedError, flags: int) -> OSError:
     """Of a clone with these flags, beside that which all clones of templates have."""
     refused = refusal(error, flags, 0, "clone3")
     if error.errno == errno.EPERM and flags == 0:
