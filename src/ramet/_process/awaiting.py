@@ -172,7 +172,7 @@ async def in_new_thread(act: Callable[[], T], abandon: Callable[[], object] | No
 
 
 class _Done:
-    """What a thread tells a loop by. The thread may be left, by a signal handler that raises, and tell later.
+    """What a thread tells a loop by, which may have left it at a signal handler that raised.
 
     Source: eventfd(2).
     """

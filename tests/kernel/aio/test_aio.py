@@ -1183,10 +1183,11 @@ def test_a_thread_that_is_left_writes_to_no_other_file(
 
     async def main() -> None:
         before = set(threading.enumerate())
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patch:
             patch.setattr(awaiting, "_in_spite_of_cancellation", interrupted)
             patch.setattr(threading.Thread, "join", interrupted)
-            await awaiting.in_new_thread(may_end.wait)
+            with pytest.raises(KeyboardInterrupt):
+                await awaiting.in_new_thread(may_end.wait)
         other = os.eventfd(0, os.EFD_NONBLOCK)  # which gets the number that has become free
         try:
             may_end.set()
