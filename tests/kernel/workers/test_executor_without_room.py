@@ -169,7 +169,7 @@ def test_a_handler_may_kill_all_calls_while_one_is_put_back(
     running = executor.submit(signal.pause)
     until(executor._pool._template.has_spare)
 
-    def kills(template: Template, *asked: Any) -> Any:  # noqa: ARG001
+    def kills(template: Template, *asked: Any) -> Any:
         executor.kill_workers()
         raise ramet.CloneError(errno.EAGAIN)  # also where the other one has ended by now
 
