@@ -13,6 +13,7 @@ import pytest
 
 import ramet
 from ramet._kernel import procfs
+from ramet._process.tree.own_tree import end_own_tree
 from ramet._workers.in_call import binding
 
 from ...constants import PATIENT_SECONDS
@@ -142,6 +143,35 @@ def test_who_blocks_that_signal_is_waited_for_a_moment(
     child, _ = newborn
     child.stop()
     until(lambda: state_of(child.pid) == "T")
+
+
+def is_deaf_and_ends_its_own_tree(told: int) -> None:
+    """As a call of an executor without a pid namespace does; this one blocks all signals then."""
+    end_own_tree(with_parent=True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    os.write(told, b"x")
+    signal.pause()
+
+
+def test_who_ends_its_own_tree_and_blocks_that_signal_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is bound by then; an executor's thread would wait once for each of them."""
+
+    def no_pause() -> Iterator[float]:
+        yield 0.0
+        raise AssertionError("it is waited for")
+
+    told, tell = os.pipe()
+    with (
+        ramet.Template(preload=[__name__], spares=0) as template,
+        template.clone(is_deaf_and_ends_its_own_tree, tell, pass_fds=[tell]) as child,
+    ):
+        assert os.read(told, 1) == b"x"
+        monkeypatch.setattr(binding, "pauses", no_pause)
+        child.kill_tree()
+    for number in (told, tell):
+        os.close(number)
 
 
 def blocked(pid: int) -> set[int]:

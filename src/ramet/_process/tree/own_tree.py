@@ -5,11 +5,12 @@ end of its parent too, in place of a SIGKILL, which what it has started would ou
 """
 
 import signal
+from collections.abc import Mapping
 
 from ... import _core
 from ..._kernel import procfs
 
-__all__ = ["END_SIGNAL", "end_own_tree", "ends_own_tree"]
+__all__ = ["END_SIGNAL", "end_own_tree", "ends_own_tree", "has_handler"]
 
 # A real-time signal, since no other is free: a program that the process executes is killed by it.
 END_SIGNAL = signal.SIGRTMAX - 2
@@ -29,7 +30,12 @@ def ends_own_tree(pid: int) -> bool:
     """Whether the signal has a handler there, without which it ends the process alone, and is heard."""
     try:
         status = procfs.status(pid)
-        caught, blocked = (int(status[name], 16) & _BIT for name in ("SigCgt", "SigBlk"))
+        is_blocked = int(status["SigBlk"], 16) & _BIT
+        return has_handler(status) and not is_blocked and not status["State"].startswith("T")
     except (OSError, KeyError):
         return False
-    return bool(caught) and not blocked and not status["State"].startswith("T")
+
+
+def has_handler(status: Mapping[str, str]) -> bool:
+    """Whether a process with that /proc/PID/status has it, heard or not."""
+    return bool(int(status["SigCgt"], 16) & _BIT)

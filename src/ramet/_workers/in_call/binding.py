@@ -14,6 +14,7 @@ from ... import _core
 from ..._kernel import procfs
 from ..._kernel.names import HasFileno
 from ..._kernel.timeouts import pauses
+from ..._process.tree.own_tree import has_handler
 
 __all__ = ["TO_BIND_TEMPLATE", "Hangup", "bind", "mark", "to_bind", "unmark", "wait_until_bound"]
 
@@ -80,7 +81,9 @@ def wait_until_bound(pid: int) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     for pause in pauses():
         try:
-            is_marked = int(procfs.status(pid)["SigBlk"], 16) & _BIT
+            fields = procfs.status(pid)
+            # Who ends its own tree is bound by then, and may have blocked the signal for itself.
+            is_marked = int(fields["SigBlk"], 16) & _BIT and not has_handler(fields)
         except (OSError, KeyError):
             return
         if not is_marked or time.monotonic() > deadline:
