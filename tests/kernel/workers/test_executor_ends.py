@@ -24,6 +24,7 @@ from ramet._kernel import procfs
 
 from ...activities import hang
 from ...constants import PATIENT_SECONDS, SECONDS, SLOWER, repeated
+from ...full_tables import free_descriptors
 from ...waiting import in_threads, nothing_unreaped, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -146,6 +147,33 @@ def test_kill_workers_ends_calls_and_what_they_started(place: Path) -> None:
     assert error.status.signal == signal.SIGKILL
     assert second.cancelled()
     executor.shutdown()
+
+
+def starts_and_reads(fifo: Path) -> bytes:
+    """With a daemon and a child of its own."""
+    import subprocess
+
+    subprocess.Popen(["sleep", "1000"])
+    subprocess.run(["sh", "-c", "setsid sleep 1000 & exit"], check=True)
+    with fifo.open("rb", buffering=0) as told:
+        return told.read(1)
+
+
+@pytest.mark.parametrize("how", ["returns", "cancelled"])
+def test_a_tree_ends_where_no_descriptor_is_free_to_find_it(place: Path, how: str) -> None:
+    """The process of the call needs none of its caller's."""
+    fifo = place.with_name("fifo")
+    os.mkfifo(fifo)
+    fifo.chmod(0o666)
+    with Executor(1, spares=0, preload=["cloudpickle", __name__]) as executor:
+        future = executor.submit(starts_and_reads, fifo)
+        with fifo.open("wb", buffering=0) as told, free_descriptors(0):
+            if how == "returns":
+                told.write(b"x")
+                assert future.result(PATIENT_SECONDS) == b"x"
+            else:
+                assert future.cancel()
+            until(lambda: not executor._pool._workers)
 
 
 def blocks_all(then: Path) -> None:

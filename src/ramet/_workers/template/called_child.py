@@ -316,11 +316,11 @@ class CalledChild(Child[T_co]):
         return True
 
     def has_children(self) -> bool:
-        """Whether a process that it has started is there, as far as /proc shows; the library's own."""
+        """Whether a process that it has started is there, or may be; the library's own."""
         try:
-            return bool(procfs.children(self.pid))
-        except OSError:
-            return False
+            return bool(procfs.children_for_certain(self.pid))
+        except OSError:  # no descriptor is free to look
+            return True
 
     def end_tree(self, seconds: float) -> None:
         """Kill it and what it has started: it does so itself, or its tree is walked; the library's own.
