@@ -23,6 +23,7 @@ from .workers import GAP_SECONDS, opened, paced, warm_pool
 
 TRUE = "/usr/bin/true"
 SEVERAL = 20  # of what takes some milliseconds
+MORE_THAN_ARE_KEPT = 20  # descriptions, of which a process keeps what it has made for them
 LONG_GAP_SECONDS = 0.015  # for a spare to be there that has a layer
 FEW_MOUNTS, MANY_MOUNTS = 10, 1000
 # What Python programs do most: to compute, to make objects, to open files, and a system call now and then.
@@ -146,21 +147,28 @@ def posix_spawned() -> None:
 
 
 def programs_anew(floors: Floors, made: Room) -> Job:
-    """A user namespace and a root directory made for one program."""
-    numbers = itertools.count()
+    """A user namespace and a root directory made for one program, which sees a directory of its own."""
+    job = Job("a sandbox for one program alone", [], count=SEVERAL)
+    place = opened(job, lambda: tempfile.TemporaryDirectory(dir="/var/tmp"))
+    turns = itertools.cycle(range(MORE_THAN_ARE_KEPT))
 
-    def another() -> None:
-        ramet.run([TRUE], sandbox=ramet.Sandbox(hostname=f"h{next(numbers)}"))
+    @functools.cache
+    def directories() -> list[str]:
+        return [tempfile.mkdtemp(dir=place()) for _ in range(MORE_THAN_ARE_KEPT)]
 
-    return Job(
-        "a sandbox for one program alone",
-        [
-            Contender("C, all made for each", median=floors.sandbox(made, TRUE, anew=True)),
-            Contender("ramet.run, another Sandbox", once=another, bar=1.1),
-            *others(made),
-        ],
-        count=SEVERAL,
-    )
+    def elsewhere() -> None:
+        ramet.run([TRUE], sandbox=ramet.Sandbox(read=[directories()[next(turns)]]))
+
+    def with_the_same_files() -> None:
+        ramet.run([TRUE], sandbox=ramet.Sandbox(open_files=100 + next(turns)))
+
+    job.contenders += [
+        Contender("C, all made for each", median=floors.sandbox(made, TRUE, anew=True)),
+        Contender("ramet.run, other files for each", once=elsewhere, bar=1.1),
+        Contender("ramet.run, other amounts for each", once=with_the_same_files),
+        *others(made),
+    ]
+    return job
 
 
 def ended(command: ramet.Command) -> None:

@@ -23,7 +23,7 @@ static PyMethodDef everywhere[] = {
      "kcmp(pid1, pid2, kind, index1, index2, /)\n--\n\nkcmp(2): 0 equal, 1 and 2 in an order, 3 different."},
     {"same_files", core_same_files, METH_VARARGS,
      "same_files(paths, identities, /)\n--\n\n"
-     "Whether each path, a 0 after each, leads to the file of its device and inode, two words each."},
+     "Whether each path, a 0 after each, leads to the file of its device and inode, two words each; nowhere, where both are 0."},
     {"file_identities", core_file_identities, METH_O,
      "file_identities(paths, /)\n--\n\n"
      "What each path, a 0 after each, leads to: four words that no later file has; zeros where nothing is there."},

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+/* Both 0 for a path that leads nowhere. */
 struct identity {
     uint64_t device, inode;
 };
@@ -11,7 +12,9 @@ struct identity {
 static bool leads_to(const char *path, const struct identity *identity)
 {
     struct stat found;
-    return stat(path, &found) == 0 && found.st_dev == identity->device && found.st_ino == identity->inode;
+    if (stat(path, &found) != 0)
+        found = (struct stat){0};
+    return found.st_dev == identity->device && found.st_ino == identity->inode;
 }
 
 /* paths: each with a 0 at its end; identities: as many, with the length of both checked by the caller. */

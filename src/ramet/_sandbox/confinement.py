@@ -44,10 +44,12 @@ _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
 class Confinement:
     """What a sandbox is made of on this machine, for the setups of children; worked out once.
 
+    others: confinements whose ground this may have as well.
+
     user, mount: the descriptors of the namespaces that are joined, as the steps are to name them.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, others: Iterable["Confinement"] = ()) -> None:
         self.amounts = Amounts(sandbox, ends_trees=this_machine().ends_trees_by_cgroup)
         self.plan: Plan = plan(sandbox, self.amounts.mechanisms(), parts=self.amounts.parts)
         try:
@@ -59,10 +61,9 @@ class Confinement:
         self.used = 0  # when it was used last, among those that are kept
         self.sandbox = sandbox = self.plan.launched
         self._read_once = _read_once(sandbox)
-        self.identity = identity(self.plan.own_id)
         self.layers = Layers(sandbox) if sandbox.overlay else None
-        above = None if self.layers is None else self.layers.directory
-        self.ground = Ground(sandbox, self.identity, self.plan, above)
+        self.ground = self._ground(others)
+        self.identity = self.ground.identity
         self._network = Descriptors()  # a namespace that is joined
         self.network: object = self._opened_network()
         self.user: object = self.ground.user
@@ -70,6 +71,14 @@ class Confinement:
         self.filter_program = self._compiled()
         # What commands with the same options share, by these.
         self.preparations: dict[tuple[object, ...], Any] = {}
+
+    def _ground(self, others: Iterable["Confinement"]) -> Ground:
+        for other in others:
+            if other.ground.serves(self.sandbox, self.plan):
+                other.ground.make_current()
+                return other.ground
+        above = None if self.layers is None else self.layers.directory
+        return Ground(self.sandbox, identity(self.plan.own_id), self.plan, above)
 
     def _opened_network(self) -> int:
         network = self.sandbox.network

@@ -45,7 +45,7 @@ def confinement_of(kind: type[C], sandbox: Sandbox, asked: Sandbox | None = None
         if found is None or not found.is_current:
             if found is not None:
                 found.preparations.clear()
-            found = kind(sandbox)
+            found = kind(sandbox, list(_kept.values()))
             found.asked = asked or sandbox
             _make_room()
         found.used = next(_uses)

@@ -1,7 +1,7 @@
 """The steps by which the child of a program is confined."""
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -38,8 +38,8 @@ class OfProgram(Confinement):
     prepared: children that are confined ahead, None where there are none to be.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__(sandbox)
+    def __init__(self, sandbox: Sandbox, others: Iterable[Confinement] = ()) -> None:
+        super().__init__(sandbox, others)
         self.prepared: PreparedChildren | None = None
         # Of a child of which nothing is watched; who has it keeps no namespace by it.
         amounts, lost = self.amounts, self.plan.lost

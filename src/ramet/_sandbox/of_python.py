@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import sys
+from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from .._kernel.names import CAPABILITIES, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS
@@ -68,8 +69,8 @@ class OfPython(Confinement):
     Raises SandboxError where there are no user, mount or pid namespaces.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__(sandbox)
+    def __init__(self, sandbox: Sandbox, others: Iterable[Confinement] = ()) -> None:
+        super().__init__(sandbox, others)
         lacking = [kind for kind in _NEEDED if kind not in self.plan.namespaces]
         if lacking:
             refused = self.plan.machine.namespaces[lacking[0]]

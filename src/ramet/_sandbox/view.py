@@ -3,38 +3,14 @@
 import errno
 import os
 import stat
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import NamedTuple
 
 from ..errors import SandboxError
 from .description import Sandbox, is_below
-from .ways import way_of, why_unsafe, written_directories
+from .system_files import pythons_own, system_files
+from .ways import Way, way_of, why_unsafe, written_directories
 
-# Programs and libraries, and of /etc what programs need to run at all and that tells nothing of
-# this machine's users.
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_SYSTEM_FILES = (
-    "/etc/alternatives",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/localtime",
-    "/etc/nsswitch.conf",
-    "/etc/passwd",
-    "/etc/group",
-    "/etc/hosts",
-    "/etc/host.conf",
-    "/etc/resolv.conf",
-    "/etc/ssl/certs",
-    "/etc/ca-certificates",
-    "/etc/pki",
-    "/etc/mime.types",
-    "/etc/protocols",
-    "/etc/services",
-    "/etc/terminfo",
-)
 TMP = "/tmp"
 # Where the services of a machine have their sockets, which can be connected to on a read-only
 # mount as well.
@@ -90,12 +66,12 @@ def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
     shown: dict[str, Shown] = {}
     links: dict[str, str] = {}
     if sandbox.root is None and sandbox.system:
-        for path in system_paths():
-            if os.path.islink(path):
-                links[path] = os.readlink(path)
-            elif os.path.exists(path):
-                shown[path] = looking.at("system", path)
-        links |= dict(_pythons_own()[1])
+        system = system_files()
+        for file in system.files:
+            looking.refuse_unsafe("system", file.path, file.way)
+            shown[file.path] = Shown(file.way.real, file.is_directory, False, False)
+        links |= system.links
+        links |= dict(pythons_own()[1])
     for path in sandbox.read:
         looked_at = looking.at("read", path)
         shown[looked_at.path] = looked_at
@@ -146,25 +122,6 @@ def has_own_tmp(sandbox: Sandbox, view: View) -> bool:
     return sandbox.tmp is not None and all(one.path != TMP for one in view.shown)
 
 
-def system_paths() -> Iterator[str]:
-    """The programs and libraries of this machine, and this Python's."""
-    yield from _SYSTEM
-    yield from _SYSTEM_FILES
-    yield from _pythons_own()[0]
-
-
-@cache
-def _pythons_own() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """The directories of this Python without links, and the links on the way to them.
-
-    Those that it was started from: a link of a virtual environment may be below a path that is written,
-    and lead elsewhere by the next child.
-    """
-    prefixes = (sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix)
-    ways = [way_of(one) for one in dict.fromkeys(prefixes) if os.path.isdir(one) and one != "/"]
-    return tuple(way.real for way in ways), tuple(link for way in ways for link in way.links)
-
-
 class _Looking:
     """Looks at the paths of a description. links: those that it has followed for ``read`` and ``write``."""
 
@@ -176,16 +133,20 @@ class _Looking:
     def at(self, wish: str, path: str) -> Shown:
         """What is there, as it is read."""
         way = way_of(path, self._targets)
-        unsafe = why_unsafe(path, way, self._written)
-        if unsafe is not None:
-            raise SandboxError(errno.ELOOP, unsafe.reason, path, wish=wish, remedy=unsafe.remedy)
+        self.refuse_unsafe(wish, path, way)
         try:
             mode = os.stat(path).st_mode
         except OSError as error:
             raise type(error)(error.errno, f"invalid {wish}: {error.strerror}", path) from None
         if wish in ("read", "write"):
             self.links |= dict(way.links)
-        return Shown(way.real, stat.S_ISDIR(mode), False, wish != "system")
+        return Shown(way.real, stat.S_ISDIR(mode), False)
+
+    def refuse_unsafe(self, wish: str, path: str, way: Way) -> None:
+        """A child that is to write below such a link may have made it."""
+        unsafe = why_unsafe(path, way, self._written)
+        if unsafe is not None:
+            raise SandboxError(errno.ELOOP, unsafe.reason, path, wish=wish, remedy=unsafe.remedy)
 
 
 def _without_needless(shown: Sequence[Shown]) -> list[Shown]:

@@ -11,7 +11,7 @@ import pytest
 
 import ramet
 from ramet import Sandbox, SandboxError
-from ramet._sandbox import view, ways
+from ramet._sandbox import system_files, view, ways
 
 from ...constants import SECONDS
 from ...seccomp import be_in_a_container
@@ -126,7 +126,8 @@ def test_a_path_that_is_gone(outside: Path) -> None:
 def test_this_python_below_a_layer(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the layer shows anyway is not mounted below it, where the kernel would refuse the overlay."""
     work = outside / "work"
-    monkeypatch.setattr(view, "_pythons_own", lambda: ((str(work / "x"),), ()))
+    for module in (view, system_files):
+        monkeypatch.setattr(module, "pythons_own", lambda: ((str(work / "x"),), ()))
     done = run(f"ls {work}/x; echo made > {work}/x/made", Sandbox(write=[work], overlay=True))
     assert (done.stdout, done.returncode) == ("y\n", 0)
     assert [(change.kind, change.path) for change in done.changes if change.what == "file"] == [

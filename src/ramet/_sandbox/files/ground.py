@@ -13,6 +13,8 @@ import select
 import struct
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from ..._core import Held, same_files
@@ -32,6 +34,15 @@ from .root import add_root
 
 _MOUNTS = "/proc/self/mounts"
 
+# What each child is given for itself: two descriptions that differ in these alone have one ground, and so
+# one user. Not ``processes``, which may limit all that a user has, nor ``hostname``, by which a caller has
+# two sandboxes apart that are alike.
+_OF_A_CHILD = frozenset(
+    {"environment", "memory", "swap", "cpu_time", "cpus", "open_files", "file_size", "output"}
+    | {"timeout", "require", "warm"}
+)
+_common = attrgetter(*(one.name for one in fields(Sandbox) if one.name not in _OF_A_CHILD))
+
 # Two threads shall not make one anew, nor ask one poll object; a signal handler may.
 _lock = threading.RLock()
 os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined] # as threading does
@@ -45,7 +56,7 @@ class Ground:
     ) -> None:
         self._layers = layers
         self._sandbox = sandbox
-        self._identity = identity
+        self.identity = identity
         self._plan = plan
         self._held = Descriptors()
         self._files = b"", b""
@@ -66,6 +77,22 @@ class Ground:
             table = self._held.open(os.open, _MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
             self._poll.register(table, select.POLLPRI | select.POLLERR)
         self._make()
+
+    def serves(self, sandbox: Sandbox, plan: Plan) -> bool:
+        """Whether another description has the same: it differs in what each child has for itself alone.
+
+        Not where each child has a layer, nor where those of one user see each other.
+        """
+        own = self._plan
+        return (
+            self._layers is None
+            and not sandbox.overlay
+            and {"user", "mnt", "pid"} <= plan.namespaces
+            and own.machine is plan.machine
+            and (own.namespaces, own.own_id) == (plan.namespaces, plan.own_id)
+            and _common(self._sandbox) == _common(sandbox)
+            and own.idmapped == plan.idmapped
+        )
 
     def close(self) -> None:
         """Let go of the namespaces now: no child begins in them any more."""
@@ -94,7 +121,7 @@ class Ground:
             # Before anything is mounted: what is replaced meanwhile is seen.
             refuse_changed_root(self._sandbox)
             self.points = identified(mount_points(self._sandbox, view))
-        kinds, write_maps = self._plan.namespaces, self._identity.write_maps
+        kinds, write_maps = self._plan.namespaces, self.identity.write_maps
         if "mnt" not in kinds:
             if "user" in kinds and self.user < 0:
                 self._keep(NEWUSER, {"user": "user"}, write_maps, lambda _: None)
@@ -105,7 +132,7 @@ class Ground:
             if "user" in kinds:
                 names = {"user": "user", **names}
                 flags |= NEWUSER
-                own = self._identity
+                own = self.identity
                 owner = None if own.is_callers else (own.inner_uid, own.inner_gid)
             self._keep(
                 flags,
@@ -147,7 +174,7 @@ class Ground:
                 kept.append(self._held.open(os.open, namespace, os.O_RDONLY | os.O_CLOEXEC))
 
             def write_maps(pid: int) -> None:
-                self._identity.write_maps_of_files(pid, *owner)
+                self.identity.write_maps_of_files(pid, *owner)
 
             kept_namespaces(NEWUSER, ["user"], write_maps, lambda _: None, keep)
             self._owners[owner] = kept[0]
@@ -174,7 +201,7 @@ class Ground:
             finally:
                 os.close(opened)
 
-        owner = self._identity.outer_uid if user_last and self.is_its_own else None
+        owner = self.identity.outer_uid if user_last and self.is_its_own else None
         is_shared = owner is None and (user_last or bool(flags & NEWUSER))
         machine = self._plan.machine
         try:
@@ -193,7 +220,7 @@ class Ground:
         """Whether its own user makes the user namespace, so that nothing in it counts for the caller."""
         may_be = self._plan.machine.circumstances.may_use_namespaces_of_others
         namespaces = {"user", "mnt"} <= self._plan.namespaces and not self.is_made_together
-        return namespaces and self._identity.is_nobodys and may_be
+        return namespaces and self.identity.is_nobodys and may_be
 
 
 def _paths(sandbox: Sandbox, view: View) -> list[str]:

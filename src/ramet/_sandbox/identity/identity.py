@@ -99,12 +99,13 @@ def _unused(name: str) -> int:
 
 def _mapped(name: str) -> Iterator[tuple[int, int]]:
     try:
-        with open(f"/proc/self/{name}", encoding="ascii") as file:
-            for line in file:
-                first, _, count = map(int, line.split())
-                yield first, count
+        with open(f"/proc/self/{name}", "rb", buffering=0) as file:
+            lines = file.read().splitlines()
     except OSError:
-        yield 0, 1 << 32
+        lines = [b"0 0 4294967296"]
+    for line in lines:
+        first, _, count = map(int, line.split())
+        yield first, count
 
 
 def _swapped(own: int, other: int) -> bytes:

@@ -1,0 +1,116 @@
+"""The programs and libraries of this machine and of this Python, which most descriptions show.
+
+They are looked at once in a process, and again when a path of them leads to another file or to none.
+"""
+
+import os
+import stat
+import struct
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from .._core import same_files
+from .ways import Way, way_of
+
+# Programs and libraries, and of /etc what programs need to run at all and that tells nothing of
+# this machine's users.
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_SYSTEM_FILES = (
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/resolv.conf",
+    "/etc/ssl/certs",
+    "/etc/ca-certificates",
+    "/etc/pki",
+    "/etc/mime.types",
+    "/etc/protocols",
+    "/etc/services",
+    "/etc/terminfo",
+)
+_NOTHING = 0, 0  # as same_files() takes a path that leads nowhere
+
+
+class SystemFile(NamedTuple):
+    """A file or directory of these: its path, and where that leads."""
+
+    path: str
+    way: Way
+    is_directory: bool
+
+
+class SystemFiles(NamedTuple):
+    """Those that are there. links: paths that are symbolic links themselves, with their targets."""
+
+    files: Sequence[SystemFile]
+    links: Mapping[str, str]
+
+
+class _Looked(NamedTuple):
+    paths: bytes
+    identities: bytes
+    found: SystemFiles
+
+    @property
+    def is_current(self) -> bool:
+        return same_files(self.paths, self.identities)
+
+
+_looked: dict[tuple[str, ...], _Looked] = {}  # by the paths that were looked at
+
+
+def system_files() -> SystemFiles:
+    """These, as they are now."""
+    paths = (*_SYSTEM, *_SYSTEM_FILES, *pythons_own()[0])
+    looked = _looked.get(paths)
+    if looked is None or not looked.is_current:
+        # Identified first: what is replaced meanwhile is looked at again.
+        named = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        words = [word for path in paths for word in _identity(path)]
+        looked = _Looked(named, struct.pack(f"={len(words)}Q", *words), _found(paths))
+        _looked[paths] = looked
+    return looked.found
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return _NOTHING
+    return found.st_dev, found.st_ino
+
+
+def _found(paths: Sequence[str]) -> SystemFiles:
+    links = {path: os.readlink(path) for path in paths if os.path.islink(path)}
+    return SystemFiles(tuple(_files(path for path in paths if path not in links)), links)
+
+
+def _files(paths: Iterator[str]) -> Iterator[SystemFile]:
+    targets: dict[str, str | None] = {}
+    for path in paths:
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            continue
+        yield SystemFile(path, way_of(path, targets), stat.S_ISDIR(mode))
+
+
+@cache
+def pythons_own() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The directories of this Python without links, and the links on the way to them.
+
+    Those that it was started from: a link of a virtual environment may be below a path that is written,
+    and lead elsewhere by the next child.
+    """
+    prefixes = (sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix)
+    ways = [way_of(one) for one in dict.fromkeys(prefixes) if os.path.isdir(one) and one != "/"]
+    return tuple(way.real for way in ways), tuple(link for way in ways for link in way.links)
