@@ -545,7 +545,7 @@ def test_a_block_ends_without_room(
                     monkeypatch.setattr(threading.Thread, "start", _no_thread)
                 else:
                     meanwhile.enter_context(free_descriptors(lacking.endswith("loop")))
-            assert made._pool._wakes is None  # its thread has ended
+            assert made._pool._awaited.is_closed  # its thread has ended
 
     in_loop(main)
 

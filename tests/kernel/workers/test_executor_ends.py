@@ -173,7 +173,7 @@ def test_a_tree_ends_where_no_descriptor_is_free_to_find_it(place: Path, how: st
                 assert future.result(PATIENT_SECONDS) == b"x"
             else:
                 assert future.cancel()
-            until(lambda: not executor._pool._workers)
+            until(lambda: not executor._pool._awaited)
 
 
 def blocks_all(then: Path) -> None:
@@ -633,7 +633,7 @@ def test_a_full_descriptor_table_is_one_error() -> None:
     """Of the call that met it; later ones run."""
     with Executor(1, spares=0) as executor:
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
-        until(lambda: not executor._pool._workers)  # its descriptors are closed
+        until(lambda: not executor._pool._awaited)  # its descriptors are closed
         held = []
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         lowest = os.dup(0)

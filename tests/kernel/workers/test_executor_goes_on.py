@@ -341,8 +341,8 @@ def test_an_event_of_a_number_that_another_had_ends_nothing(tmp_path: Path) -> N
         pool = executor._pool
         future = executor.submit(fifo.read_text)
         until(future.running)
-        until(lambda: pool._workers)
-        (worker,) = set(pool._workers.values())
+        until(lambda: pool._awaited)
+        (worker,) = pool._awaited.workers
         was_heard = threading.Event()
         pool._order(lambda: pool._look_at(worker.pidfd))
         pool._order(was_heard.set)
@@ -492,10 +492,10 @@ def test_an_order_that_comes_with_a_deadline_is_carried_out(
 
     with Executor(1) as executor:
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
-        until(lambda: not executor._pool._workers)
+        until(lambda: not executor._pool._awaited)
         monkeypatch.setattr(Pool, "_has_expired", lambda pool, now: True)
         monkeypatch.setattr(Pool, "_look_at_deadlines", looks)
-        executor._pool._wake()
+        executor._pool._awaited.wake()
         assert is_done.wait(SECONDS)
 
 
@@ -530,7 +530,7 @@ def test_a_template_that_is_slow_holds_up_its_own_calls_alone(tmp_path: Path) ->
         running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
         hanging = executor.submit(time.sleep, 1000)
         cancelled = executor.submit(time.sleep, 1000)
-        until(lambda: len(set(executor._pool._workers.values())) == 3)
+        until(lambda: len(executor._pool._awaited.workers) == 3)
         template = executor._pool._template
         os.kill(template.pid, signal.SIGSTOP)
         try:
@@ -539,7 +539,7 @@ def test_a_template_that_is_slow_holds_up_its_own_calls_alone(tmp_path: Path) ->
             assert running.result(PATIENT_SECONDS) == "of the call"
             assert cancelled.cancel()
             assert isinstance(hanging.exception(PATIENT_SECONDS), ramet.DeadlineExceeded)
-            until(lambda: not executor._pool._workers)
+            until(lambda: not executor._pool._awaited)
             assert not any(one.done() for one in waiting)
         finally:
             os.kill(template.pid, signal.SIGCONT)
@@ -551,7 +551,7 @@ def test_a_template_that_is_not_trusted_and_silent_is_killed(tmp_path: Path) -> 
     """A call that waits for its clone does not wait without end; others go on."""
     with Executor(2, spares=0) as executor:
         running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
-        until(lambda: len(set(executor._pool._workers.values())) == 1)
+        until(lambda: len(executor._pool._awaited.workers) == 1)
         template = executor._pool._template
         template._link.patience = 0.2  # as where it is not trusted
         os.kill(template.pid, signal.SIGSTOP)
@@ -569,7 +569,7 @@ def test_a_process_may_be_exchanged_as_its_clone_is_awaited(
     """What was to be read is closed by then; the call begins, and others go on."""
     with Executor(2, spares=0) as executor:
         running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
-        until(lambda: len(set(executor._pool._workers.values())) == 1)
+        until(lambda: len(executor._pool._awaited.workers) == 1)
         closed = os.open("/dev/null", os.O_RDONLY)
         os.close(closed)
         template = executor._pool._template
@@ -586,8 +586,8 @@ def test_a_process_that_runs_a_call_may_have_its_number_by_then(
     with Executor(2, spares=0, reuse=3) as executor:
         pool = executor._pool
         running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
-        until(lambda: len(set(pool._workers.values())) == 1)
-        (process,) = set(pool._workers.values())
+        until(lambda: len(pool._awaited.workers) == 1)
+        (process,) = pool._awaited.workers
         with monkeypatch.context() as patch:
             patch.setattr(pool._template, "await_clone", lambda _: (process.channel, math.inf))
             assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
@@ -607,7 +607,7 @@ def test_a_clone_may_be_awaited_by_the_number_that_a_process_has_got(
         known = pool._wait_for
 
         def wait_for(process: Worker) -> None:
-            pool._await_once(process.channel)
+            pool._awaited.add_clone(process.channel)
             known(process)
 
         monkeypatch.setattr(pool, "_wait_for", wait_for)
@@ -620,7 +620,7 @@ def test_a_clone_that_nobody_waits_for_any_more_has_no_deadline(tmp_path: Path) 
     with Executor(2, spares=0) as executor:
         pool = executor._pool
         running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
-        until(lambda: len(set(pool._workers.values())) == 1)
+        until(lambda: len(pool._awaited.workers) == 1)
         pool._template._link.patience = PATIENT_SECONDS  # as where it is not trusted
         os.kill(pool._template.pid, signal.SIGSTOP)
         try:
@@ -659,7 +659,7 @@ def test_a_clone_is_asked_of_the_process_that_is_there_by_now(
     never, _writer = (os.fdopen(end) for end in os.pipe())
     with never, _writer, Executor(2, spares=0) as executor:
         running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
-        until(lambda: len(set(executor._pool._workers.values())) == 1)
+        until(lambda: len(executor._pool._awaited.workers) == 1)
         with monkeypatch.context() as patch:
             asked: list[int] = []
 
@@ -695,7 +695,7 @@ def test_a_template_that_starts_again_holds_up_its_own_calls_alone(
     with Executor(3, preload=["waits_at_its_gate"], timeout=SECONDS, spares=0) as executor:
         running = executor.submit(Path.read_text, _fifo(tmp_path / "end"))
         cancelled = executor.submit(time.sleep, 1000)
-        until(lambda: len(set(executor._pool._workers.values())) == 2)
+        until(lambda: len(executor._pool._awaited.workers) == 2)
         template = executor._pool._template
         os.kill(template.pid, signal.SIGKILL)
         until(lambda: not template.is_there())
@@ -704,7 +704,7 @@ def test_a_template_that_starts_again_holds_up_its_own_calls_alone(
         (tmp_path / "end").write_text("of the call")
         assert running.result(SECONDS) == "of the call"
         assert cancelled.cancel()
-        until(lambda: len(executor._pool._workers) == 0)
+        until(lambda: len(executor._pool._awaited) == 0)
         assert not waiting.done()
         gate.write_text("")
         assert waiting.result(SECONDS) == 1

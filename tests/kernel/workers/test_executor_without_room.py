@@ -43,7 +43,7 @@ class Room:
 
     def begin(self, template: Template, *asked: Any) -> Any:
         """Template.begin()."""
-        if len({*self._pool._workers.values()}) >= self.size:
+        if len(self._pool._awaited.workers) >= self.size:
             self.refused += 1
             raise ramet.CloneError(self.number)
         return self._begin(template, *asked)
@@ -156,7 +156,7 @@ def test_a_handler_that_raises_while_a_call_is_put_back(
         room.size = 8
         assert running.cancel()
         assert executor.submit(abs, -2).result(SECONDS) == 2, where
-        until(lambda: not pool._pending and not pool._active)
+        until(lambda: not pool._pending and not pool._tally.active)
         if not where:
             break
     assert step > 30
@@ -202,7 +202,7 @@ def test_the_last_of_the_others_is_being_ended(
     pool = executor._pool
     monkeypatch.setattr(Worker, "conclude", concluded)
     assert executor.submit(abs, -1).result(SECONDS) == 1
-    until(lambda: not pool._workers and pool._template.has_spare())
+    until(lambda: not pool._awaited and pool._template.has_spare())
     room.begin = begun  # type: ignore[method-assign]
     assert executor.submit(abs, -2).result(SECONDS) == 2
     assert refused.is_set()
@@ -281,7 +281,7 @@ def test_no_room_for_a_template_that_starts_again(
     monkeypatch.setattr(Pool, "_begins_beside", begins_beside)
     room.size = 1
     running = executor.submit(signal.pause)
-    until(lambda: len(executor._pool._workers) > 0)
+    until(lambda: len(executor._pool._awaited) > 0)
     with caplog.at_level(logging.WARNING, "ramet.executor"):
         _without_template(executor)
         waiting = executor.submit(abs, -1)
@@ -297,7 +297,7 @@ def test_no_room_for_a_template_that_starts_again(
 def test_no_room_for_a_template_where_nothing_runs(executor: ramet.Executor, room: Room) -> None:
     """The error is the call's, and what there is room for later does not wait."""
     assert executor.submit(abs, -1).result(SECONDS) == 1
-    until(lambda: not executor._pool._workers)
+    until(lambda: not executor._pool._awaited)
     room.size = 0
     _without_template(executor)
     with pytest.raises(ramet.CloneError):

@@ -225,7 +225,7 @@ def test_a_spare_that_ends_in_warm(executes: bool, tmp_path: Path) -> None:
         if executes:
             executor = stack.enter_context(ramet.Executor(1, template))
             call: Any = executor.submit(abs, 1)
-            until(lambda: executor._pool._workers)
+            until(lambda: executor._pool._awaited)
         else:
             call = template.clone(abs, 1)
         fifo.write_bytes(b"")

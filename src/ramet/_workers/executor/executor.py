@@ -15,10 +15,12 @@ from ..._limits.byte_counts import parsed_memory
 from ..._setup.options import Options
 from ..template.checks import checked_loading, refuse_coroutine_function, require_spares
 from ..template.template import Template
+from .awaited import refuse_without_epoll
 from .call_future import CallFuture
 from .learning import Learning
-from .pool import Counts, Pool, refuse_without_epoll
+from .pool import Pool
 from .progress import progress_bar
+from .tally import Counts
 from .tree_template import TreeTemplate
 from .worker import Call, Rules, apply
 

@@ -9,14 +9,13 @@ import itertools
 import logging
 import math
 import os
-import select
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import InvalidStateError
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..._core import Held, wait_readable
 from ..._kernel.signal_handlers import is_from_handler
@@ -25,8 +24,10 @@ from ...errors import died
 from ..in_call import reading_call
 from ..template.abandoned_start import AbandonableStart
 from . import interpreter_end
+from .awaited import Awaited
 from .deadlines import Deadlines
 from .learning import Learning
+from .tally import Counts, Tally
 from .tree_template import TreeTemplate
 from .worker import NO_ROOM, Call, Rules, Worker, expire
 
@@ -35,28 +36,8 @@ _log = logging.getLogger("ramet.executor")
 _END_SECONDS = 2.0
 # How long one may take to remove what its calls have left: trackers.py takes a second less at most.
 _FINISH_SECONDS = 5.0
-_ALL = select.EPOLLIN | select.EPOLLRDHUP  # that is heard of a process
 # epoll_wait(2) counts milliseconds in a C int; who wakes up before a deadline waits again.
 _LONGEST_SECONDS = 86_400.0
-
-
-class Counts(NamedTuple):
-    """How many calls of an executor are where: those that are done include failed and cancelled ones."""
-
-    submitted: int
-    pending: int
-    running: int
-    done: int
-    failed: int
-
-
-def refuse_without_epoll() -> None:
-    """RuntimeError where another library has taken it away: the pool's thread would stop all others."""
-    if not hasattr(select, "epoll"):
-        raise RuntimeError(
-            "invalid executor: select.epoll is gone, as gevent and eventlet leave it when they patch; the "
-            "executor's thread would be a greenlet that stops all others: make it where nothing is patched"
-        )
 
 
 class Pool:
@@ -72,23 +53,19 @@ class Pool:
         self._template = template
         self._learning = learning
         self._rules = rules
-        self._progress = progress
         self._maker = os.getpid()
-        self._lock = (
-            threading.RLock()
-        )  # a signal handler may come in the middle, and submit as well
+        # A signal handler may come in the middle, and submit as well.
+        self._lock = threading.RLock()
         self._pending: deque[Call] = deque()
         self._idle: list[Worker] = []
-        self._workers: dict[int, Worker] = {}  # by the descriptor that is waited for
         self._orders: deque[Callable[[], object]] = deque()
         self._ending: list[Worker] = []  # by themselves
         self._must_answer_by = math.inf  # the template that is asked for a clone
-        self._active = 0  # calls that have left the pending ones, and are not done
         self._attempts = 0  # to begin a call, also one that was put back
         self._signal: tuple[int, int] = 0, 0  # the last for all calls, of those until that attempt
         self._numbers = itertools.count()
         self._deadlines = Deadlines()
-        self._done = self._failed = self._submitted = 0
+        self._tally = Tally(progress)
         self._thread: threading.Thread | None = None
         self._beside: threading.Thread | None = None  # which begins calls for that one
         self._beside_lacked_room = False
@@ -97,11 +74,10 @@ class Pool:
         self._cancels = False  # what is pending
         self._has_lacked_room = False
         self._failure: BaseException | None = None  # of the thread
-        self._events = select.epoll()
-        self._wakes: int | None = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._events.register(self._wakes, select.EPOLLIN)
+        self._awaited = Awaited(self._lock)
         if learning is not None:
-            learning.when_started = self._wake  # a clone that is awaited comes of the new process
+            # A clone that is awaited comes of the new process.
+            learning.when_started = self._awaited.wake
         interpreter_end.pools.add(self)
 
     # ---- from any thread
@@ -124,14 +100,14 @@ class Pool:
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             call.number = next(self._numbers)
             call.future.kill_by(lambda _: self._cancelled(call))
-            self._submitted += 1
+            self._tally.submitted += 1
             self._pending.append(call)
             self._template.calls_that_wait = len(self._pending)
-            is_next = len(self._pending) == 1 and self._active < self._rules.most
+            is_next = len(self._pending) == 1 and self._tally.active < self._rules.most
         if is_next and (self._idle or self._template.has_spare()):
             self._begin_next()
         if self._pending:  # also by others meanwhile, for whom that thread has asked for a clone
-            self._wake()
+            self._awaited.wake()
         self._tell()
 
     @property
@@ -151,13 +127,13 @@ class Pool:
             if cancels:
                 cancelled, self._pending = self._pending, cancelled
             was_used = self._thread is not None
-            self._done += len(cancelled)
-            self._failed += len(cancelled)
+            self._tally.done += len(cancelled)
+            self._tally.failed += len(cancelled)
         for call in cancelled:
             if call.future.cancel() and not call.is_put_back:
                 call.future.set_running_or_notify_cancel()
         if was_used:
-            self._wake()
+            self._awaited.wake()
             self._tell()
         elif was_open:
             self._run()  # there is nothing to wait for, and there may be no room for a thread
@@ -179,11 +155,11 @@ class Pool:
         self._order(lambda: self._signal_all(number))
 
     def _signal_all(self, number: int) -> None:
-        for worker in set(self._workers.values()):
+        for worker in self._awaited.workers:
             worker.signal(number)
 
     def _signal_one(self, worker: Worker, number: int) -> None:
-        if self._workers.get(worker.pidfd) is worker:  # else it has ended
+        if self._awaited.awaits_end(worker):
             worker.signal(number)
 
     def _cancelled(self, call: Call) -> None:
@@ -204,13 +180,7 @@ class Pool:
     def _order(self, act: Callable[[], object]) -> None:
         """Have the pool's thread do it, which alone kills and reaps: no descriptor is closed meanwhile."""
         self._orders.append(act)
-        self._wake()
-
-    def _wake(self) -> None:
-        with Held(self._lock) as take:  # once it is closed the number is another file's
-            take()
-            if self._wakes is not None:
-                os.eventfd_write(self._wakes, 1)
+        self._awaited.wake()
 
     def _start_thread(self) -> None:
         """Have a thread that serves the pool. A signal handler may raise meanwhile, or submit, or close it.
@@ -234,12 +204,12 @@ class Pool:
         try:
             with Held(self._lock) as take:
                 take()
-                if not self._pending or self._active >= self._rules.most:
+                if not self._pending or self._tally.active >= self._rules.most:
                     return False
                 self._template.calls_that_wait = len(self._pending) - 1
                 call = self._pending[0]
                 del self._pending[0]
-                self._active += 1
+                self._tally.active += 1
                 self._attempts += 1
                 call.attempt = attempt = self._attempts
                 if self._idle:
@@ -284,9 +254,7 @@ class Pool:
         self._kill(worker, call)
 
     def _kill_idle(self, worker: Worker) -> None:
-        if (
-            self._workers.get(worker.pidfd) is worker
-        ):  # else it has ended, and the number is another's
+        if self._awaited.awaits_end(worker):
             worker.kill()
 
     def _put_back(self, call: Call) -> bool:
@@ -303,14 +271,14 @@ class Pool:
             self._refuse_without_thread()
             is_waiting = not self._cancels
             if is_waiting:
-                self._active -= 1
+                self._tally.active -= 1
                 call.attempt = 0
                 self._pending.appendleft(call)  # last: a signal handler may raise after it
         if not is_waiting:
             call.future.cancel()
             self._settled(call, failed=True)
         elif not is_own_thread:
-            self._wake()  # that thread tries it once more, and knows whether there are others
+            self._awaited.wake()  # that thread tries it once more, and knows whether there are others
         return not is_waiting
 
     def _begin(self, call: Call, worker: Worker | None, attempt: int) -> bool:
@@ -345,7 +313,7 @@ class Pool:
         if was_cancelled:
             self._cancelled(call)
         if is_first and threading.current_thread() is not self._thread:
-            self._wake()
+            self._awaited.wake()
         return True
 
     def _had_others(self, attempt: int) -> bool:
@@ -357,7 +325,7 @@ class Pool:
         with Held(self._lock) as take:
             take()
             is_own_thread = threading.current_thread() is self._thread
-            has_others = self._workers or self._active > 1 or self._attempts != attempt
+            has_others = self._awaited or self._tally.active > 1 or self._attempts != attempt
             return bool(has_others or not is_own_thread)
 
     def _sent(self, call: Call, worker: Worker) -> bool:
@@ -371,20 +339,11 @@ class Pool:
             return True
 
     def _wait_for(self, worker: Worker) -> None:
-        """For what it sends, and for its end, of which a process that it has forked may know nothing.
-
-        Both are known before the thread hears of either, and its end is heard of by the time when what it
-        sends is: an interrupt may come between. It can be called again then.
-        """
+        """It can be called again where it was interrupted."""
         with Held(self._lock) as take:
             take()
             self._refuse_without_thread()
-            self._workers[worker.channel] = self._workers[worker.pidfd] = worker
-            for descriptor in (worker.pidfd, worker.channel):
-                try:
-                    self._events.register(descriptor, _ALL)
-                except FileExistsError:  # also where a clone is awaited by that number
-                    self._events.modify(descriptor, _ALL)
+            self._awaited.add(worker)
 
     def _refuse_without_thread(self) -> None:
         if self._failure is not None:
@@ -409,12 +368,7 @@ class Pool:
         finally:
             if (beside := self._beside) is not None:  # it looks for a last time
                 beside.join()
-            with Held(self._lock) as take:
-                take()
-                wakes, self._wakes = self._wakes, None
-            self._events.close()
-            if wakes is not None:
-                os.close(wakes)
+            self._awaited.close()
             if self._learning is not None:
                 self._learning.stop()
             self._template.close()
@@ -431,7 +385,7 @@ class Pool:
 
         Where there was no room for that, this thread tries it: it knows when there may be some again.
         """
-        while self._pending and self._active < self._rules.most and self._beside is None:
+        while self._pending and self._tally.active < self._rules.most and self._beside is None:
             is_quick = self._template.is_there() or self._beside_lacked_room
             if is_quick and self._awaits_clone():
                 return
@@ -446,9 +400,9 @@ class Pool:
         Where no call runs there is nothing else, and begin() is quicker.
         """
         awaited = None
-        if self._workers and not self._idle:
+        if self._awaited and not self._idle:
             awaited = self._template.await_clone(
-                min(len(self._pending), self._rules.most - self._active)
+                min(len(self._pending), self._rules.most - self._tally.active)
             )
         if awaited is None:
             self._must_answer_by = math.inf
@@ -460,22 +414,9 @@ class Pool:
             self._must_answer_by = math.inf
             return False
         try:
-            return self._await_once(descriptor)
+            return self._awaited.add_clone(descriptor)
         except OSError:  # another thread has exchanged the process, and closed it
             return False
-
-    def _await_once(self, descriptor: int) -> bool:
-        """Whether it is no worker's by now, of which all is to be heard: that may have begun a call."""
-        once = select.EPOLLIN | select.EPOLLONESHOT
-        with Held(self._lock) as take:
-            take()
-            if descriptor in self._workers:
-                return False
-            try:
-                self._events.modify(descriptor, once)
-            except FileNotFoundError:
-                self._events.register(descriptor, once)
-        return True
 
     def _begins_beside(self) -> bool:
         """Whether there is room for another thread, which does so, or has done so by now."""
@@ -499,22 +440,18 @@ class Pool:
             self._starts.run(begin)
         finally:
             self._beside = None
-            self._wake()  # what has become free meanwhile was left to this thread
+            self._awaited.wake()  # what has become free meanwhile was left to this thread
 
     def _take_events(self, seconds: float | None) -> None:
-        for descriptor, _ in self._events.poll(seconds):
-            if descriptor == self._wakes:
-                with suppress(BlockingIOError):
-                    os.eventfd_read(self._wakes)
-            else:
-                self._look_at(descriptor)
+        for descriptor in self._awaited.happened(seconds):
+            self._look_at(descriptor)
 
     def _give_up(self, error: BaseException) -> None:
         """Leave no future without an outcome, and no process."""
         with Held(self._lock) as take:
             take()
             self._is_closing, self._failure = True, error
-            pending, workers = list(self._pending), set(self._workers.values())
+            pending, workers = list(self._pending), self._awaited.workers
             self._pending.clear()
         running = [worker.call for worker in workers if worker.call is not None]
         for call in (
@@ -534,12 +471,12 @@ class Pool:
     def _is_finished(self) -> bool:
         with Held(self._lock) as take:
             take()
-            if not self._is_closing or self._pending or self._active:
+            if not self._is_closing or self._pending or self._tally.active:
                 return False
             idle, self._idle = self._idle, []
         for worker in idle:
             self._let_finish(worker)
-        return not self._workers
+        return not self._awaited
 
     def _seconds(self) -> float | None:
         with Held(self._lock) as take:
@@ -575,8 +512,8 @@ class Pool:
             return list(iter(lambda: self._deadlines.take_expired(now), None))
 
     def _look_at(self, descriptor: int) -> None:
-        worker = self._workers.get(descriptor)
-        if worker is None:  # it was forgotten a moment before
+        worker = self._awaited.at(descriptor)
+        if worker is None:
             return
         try:
             # An event may be of one that was forgotten since, and the number another's by now.
@@ -592,9 +529,7 @@ class Pool:
             worker.kill()
 
     def _hear(self, worker: Worker) -> None:
-        outcome = (
-            worker.child.next_outcome() if self._workers.get(worker.channel) is worker else None
-        )
+        outcome = worker.child.next_outcome() if self._awaited.hears(worker) else None
         with Held(worker.sending) as take:  # who has sent the call has noted it by then
             take()
             call = worker.call
@@ -615,17 +550,9 @@ class Pool:
         with Held(self._lock) as take:
             take()
             for descriptor in descriptors:
-                self._forget_descriptor(worker, descriptor)
+                self._awaited.forget(worker, descriptor)
             if worker in self._idle:
                 self._idle.remove(worker)
-
-    def _forget_descriptor(self, worker: Worker, descriptor: int) -> None:
-        if self._workers.get(descriptor) is worker:  # else it is another's by now
-            del self._workers[descriptor]
-            try:  # noqa: SIM105 - as above
-                self._events.unregister(descriptor)
-            except OSError:  # it was closed, which unregisters it
-                pass
 
     def _answered(self, worker: Worker, raised: bool, value: Any) -> None:
         if self._template.has_layers and self._rules.reuse == 1:
@@ -685,7 +612,7 @@ class Pool:
         """Let the process end, with all that it has started; it is reaped when it has."""
         self._forget(worker, worker.channel)
         worker.end_tree()
-        if self._workers.get(worker.pidfd) is worker:  # else it has ended, and is reaped
+        if self._awaited.awaits_end(worker):
             self._must_end_in(_END_SECONDS, worker)  # what a call has left in it may keep it
 
     def _conclude(self, worker: Worker) -> None:
@@ -743,32 +670,17 @@ class Pool:
 
     def _settled(self, call: Call, *, failed: bool) -> None:
         self._count(call, failed=failed)
-        self._wake()
+        self._awaited.wake()
 
     def _count(self, call: Call, *, failed: bool) -> None:
-        """Once: a signal handler may raise after it."""
         with Held(self._lock) as take:
             take()
-            if call.is_counted:
-                return
-            call.is_counted = True
-            self._active -= 1
-            self._done += 1
-            self._failed += failed
+            self._tally.end(call, failed=failed)
 
     def _tell(self) -> None:
-        progress = self._progress  # another thread may forget it
-        if progress is None:
+        if self._tally.progress is None:
             return
         with Held(self._lock) as take:
             take()
-            counts = Counts(
-                self._submitted, len(self._pending), self._active, self._done, self._failed
-            )
-        try:
-            progress(counts)
-        except BaseException as error:
-            if self._is_interrupt(error):
-                raise
-            self._progress = None  # first: another thread may tell while this one logs
-            _log.exception("exception calling progress=%r; it is not called again", progress)
+            counts = self._tally.counts(len(self._pending))
+        self._tally.tell(counts, self._is_interrupt)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from .pool import Counts
+from .tally import Counts
 
 
 def progress_bar() -> Callable[[Counts], None]:
