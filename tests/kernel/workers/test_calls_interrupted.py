@@ -14,7 +14,14 @@ import ramet
 from ramet._kernel import procfs
 from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.unreaped import reap_ended
-from ramet._workers.template import called_child, clones_by_name, link, own_children, owned_clone
+from ramet._workers.template import (
+    called_child,
+    clones_by_name,
+    ended_calls,
+    link,
+    own_children,
+    owned_clone,
+)
 from ramet._workers.template import template as template_module
 
 from ...waiting import until
@@ -160,7 +167,9 @@ def test_a_clone_is_ended_though_a_handler_raises_in_its_finalizer(
 CLOSING = codes_of(
     ramet.Template.close,
     ramet.Template._end,
-    ramet.Template._end_left,
+    ended_calls.EndedCalls.end_all,
+    ended_calls.EndedCalls._end_left,
+    ended_calls.__dict__["_end_all"],
     template_module.__dict__["_close_all"],
     link.Link.close,
     link.Link._end_namespace,

@@ -188,7 +188,7 @@ def test_a_spare_without_the_namespace_that_it_was_to_have(
     link._spares.append(spare)
     del spare
     reader = template._reader(None, in_namespace=not in_namespace)
-    link.allow_plain_calls(1, template._ending, reader, in_namespace=not in_namespace)
+    link.allow_plain_calls(1, template._ended.ending, reader, in_namespace=not in_namespace)
     try:
         with template.clone(same, 5) as child:
             assert child.result() == 5

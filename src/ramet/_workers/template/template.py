@@ -17,7 +17,6 @@ from ..._preflight.hints import warn_at_caller
 from ..._preflight.quick_check import refusal
 from ..._process.child import make_child
 from ..._process.tree import subreaper
-from ..._process.unreaped import reap_ended, unreaped
 from ..._sandbox.files.replaced import are_mounted
 from ..._setup.options import FunctionOptions, Options
 from ...errors import SandboxError, TemplateError, TemplateRestarted
@@ -31,6 +30,7 @@ from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
 from .checks import checked_loading, require_reload, require_spares
+from .ended_calls import EndedCalls
 from .link import EndedError, Link, RefusedError
 from .owned_clone import Clone
 from .source_files import SourceFiles
@@ -46,10 +46,7 @@ _IN_A_SANDBOX = (
 )
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
 _PLANS_OF_PLAIN = (b"", NOT_LAST)  # of calls that the core serves
-_REAPED_AT_ONCE = 5
 _REAPED_AFTER_RUN = 2
-# The last ones may wait to be let go: their end would take the processor from a call that begins.
-_NOT_YET_REAPED = 4
 
 T = TypeVar("T")
 D = TypeVar("D", bound="Template")
@@ -184,9 +181,7 @@ class Template:
         )
         self._lock = threading.RLock()
         self._files = None if reload is None else SourceFiles()
-        self._ending: list[CalledChild[Any]] = []
-        self._left: list[CalledChild[Any]] = []  # reaped, with a namespace that may not have ended
-        self._enough = _REAPED_AT_ONCE  # of those that end, to look whether they have
+        self._ended = EndedCalls()
         self._is_closed = False
         self._holder: list[Link] = []
         self._finalizer = weakref.finalize(self, _close_all, self._holder)
@@ -228,7 +223,7 @@ class Template:
             in_namespace = self._link.of_spares.tree
             reader = self._reader(None, in_namespace=in_namespace)
             self._link.allow_plain_calls(
-                self._spares, self._ending, reader, in_namespace=in_namespace
+                self._spares, self._ended.ending, reader, in_namespace=in_namespace
             )
 
     @property
@@ -325,7 +320,7 @@ class Template:
         try:
             return await (begin() if self._link.spares else await at_its_turn(begin))
         finally:  # many may have run at once, and no call may follow
-            self._reap_first(_REAPED_AFTER_RUN)
+            self._ended.reap_first(_REAPED_AFTER_RUN)
 
     def request(self, memory: int | str | None = None, **asked: Any) -> CallRequest:
         """What a call asks for, checked; the library's own."""
@@ -400,8 +395,8 @@ class Template:
         self, request: CallRequest, fn: Callable[..., object], args: tuple[Any, ...]
     ) -> Clone:
         """A clone that runs the call, for who makes a handle of its own; the library's own."""
-        if len(self._ending) >= self._enough:
-            self._reap()
+        if self._ended.are_enough:
+            self._ended.reap()
         call = pickled_call(fn, args)
         self._require_open()
         plan, descriptors = request.packed(*self._caller_state.changes())
@@ -421,8 +416,8 @@ class Template:
         # The one that was just taken is asked for when the call is over: until then both want a processor.
         if self._spares > 1:
             self._refill(but=1)
-        if len(self._ending) >= self._enough:
-            self._reap()  # while the call runs
+        if self._ended.are_enough:
+            self._ended.reap()  # while the call runs
 
     def _make_as_asked(
         self,
@@ -568,37 +563,8 @@ class Template:
             return
         if child.was_served_in_python:
             self._ask_from_here_on(self._link.of_spares._replace(in_python=True))
-        self._ending.append(child)
+        self._ended.ending.append(child)
         self._refill()
-
-    def _reap(self) -> None:
-        """Reap the children of earlier calls that have ended by now: some at once, which is cheaper."""
-        if unreaped:  # inits that were killed the last time are dead by now
-            reap_ended()
-        if self._left:
-            self._end_left()
-        self._reap_first(len(self._ending))
-        self._enough = len(self._ending) + _REAPED_AT_ONCE
-
-    def _reap_first(self, count: int) -> None:
-        """So many of them at most, if they have ended."""
-        for _ in range(min(count, len(self._ending) - _NOT_YET_REAPED)):
-            try:
-                child = self._ending.pop(0)
-            except IndexError:
-                return  # another thread has it
-            stays = True  # also where a signal handler raises
-            try:
-                stays = not child.reap()
-            finally:
-                if stays:
-                    self._ending.append(child)
-                elif child.has_namespace:
-                    self._left.append(child)
-
-    def _end_left(self) -> None:
-        """Namespaces that were left before have ended by now, or something in them keeps them."""
-        _end_all(self._left, CalledChild.end_namespace)
 
     def _live(self) -> Link:
         """The process, or another one if its source files have changed, or what its sandbox covers."""
@@ -697,8 +663,7 @@ class Template:
             self._finalizer.detach()  # at last: it goes on with what a signal handler has interrupted
 
     def _end(self) -> None:
-        _end_all(self._ending, CalledChild.end_in_time)
-        self._end_left()
+        self._ended.end_all()
         _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         if (sandbox := self._start.sandbox) is self._start and sandbox is not None:
             sandbox.close()
@@ -725,18 +690,6 @@ def _refusal(error: RefusedError, flags: int) -> OSError:
     if error.errno == errno.EPERM and flags == 0:
         refused.add_note(_IN_A_SANDBOX)
     return refused
-
-
-def _end_all(children: list[CalledChild[Any]], end: Callable[[CalledChild[Any]], object]) -> None:
-    """Take out each, and end it; one at which a signal handler raises is put back."""
-    with suppress(IndexError):  # another thread, or such a handler, has it
-        while children:
-            child = children.pop()
-            try:
-                end(child)
-            except BaseException:
-                children.append(child)
-                raise
 
 
 def _start(loading: Loading, options: Mapping[str, Any], sandbox: object) -> Start:
