@@ -44,6 +44,7 @@ bool ramet_listed_task_has_ended(long number)
 #define SPACES_BEFORE_FLAGS 6
 #define SPACES_BEFORE_NUM_THREADS 17
 #define PF_EXITING 0x4
+#define PF_FORKNOEXEC 0x40
 
 static long number_after(const char *at, int spaces)
 {
@@ -63,6 +64,13 @@ bool ramet_task_threads_have_to_end(long number)
     char text[512];
     const char *stat = stat_of(number, text, sizeof text);
     return (number_after(stat, SPACES_BEFORE_FLAGS) & PF_EXITING) != 0 && number_after(stat, SPACES_BEFORE_NUM_THREADS) > 1;
+}
+
+bool ramet_has_executed(void)
+{
+    char text[512];
+    const char *stat = stat_of(ramet_proc_number_of_process(ramet_syscall0(__NR_getpid), -1), text, sizeof text);
+    return *stat != '\0' && (number_after(stat, SPACES_BEFORE_FLAGS) & PF_FORKNOEXEC) == 0;
 }
 
 int ramet_task_numbers(long number, long *numbers, int most)

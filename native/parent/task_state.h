@@ -23,6 +23,9 @@ long ramet_task_threads(long number);
 /* Whether its process is about to end and other threads of it have not ended yet: the main thread is seen to end first. */
 bool ramet_task_threads_have_to_end(long number);
 
+/* Whether this process has executed a program, and so is no copy of another; false where that cannot be read. */
+bool ramet_has_executed(void);
+
 /* What /proc/NUMBER/syscall has of a task that does not run. */
 struct ramet_syscall_state {
     long call; /* the system call in which it is; -1 in user code, or where that cannot be read */

@@ -8,8 +8,23 @@
 
 #include "libc_fork.h"
 #include "libc_thread.h"
+#include "openmp_pool.h"
 #include "threads_at_rest.h"
 #include "unshare.h"
+
+/* ---- before and after it */
+
+static void before(void)
+{
+    ramet_end_openmp_pools();
+    PyOS_BeforeFork();
+}
+
+static void after_in_child(void)
+{
+    ramet_note_openmp_pools();
+    PyOS_AfterFork_Child();
+}
 
 /* ---- in the child */
 
@@ -79,7 +94,7 @@ static int run_by_hand(void *fn, void *arg, void *context)
     const struct copied *copied = context;
     measure_stack(copied->request);
     set_up(copied);
-    PyOS_AfterFork_Child();
+    after_in_child();
     return run(copied->request, fn, arg);
 }
 
@@ -155,13 +170,13 @@ bool core_may_copy(void)
 
 long core_clone_copied(struct core_request *request)
 {
-    PyOS_BeforeFork();
+    before();
     long pid = make_child(request);
     if (pid != 0) {
         PyOS_AfterFork_Parent();
         return pid;
     }
-    PyOS_AfterFork_Child();
+    after_in_child();
     if (request->fn != NULL)
         run_and_exit(request);
     return 0;
@@ -170,11 +185,11 @@ long core_clone_copied(struct core_request *request)
 /* Besides core_clone_copied(): no request says what to do, and libc's fork() does all but Python's part. */
 long core_fork(void)
 {
-    PyOS_BeforeFork();
+    before();
     pid_t pid = fork();
     int error = errno;
     if (pid == 0)
-        PyOS_AfterFork_Child();
+        after_in_child();
     else
         PyOS_AfterFork_Parent();
     return pid < 0 ? -error : pid;

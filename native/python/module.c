@@ -2,6 +2,7 @@
 #include "clone_request.h"
 #include "child_handle.h"
 #include "mapping.h"
+#include "openmp_pool.h"
 #include "own_interpreter.h"
 #include "own_types.h"
 #include "plan_object.h"
@@ -129,6 +130,8 @@ static PyMethodDef with_main_gil[] = {
      "recovery_status()\n--\n\nFor each part of the recovery after a death why it is off; None: it is on."},
     {"lends", core_lends, METH_O,
      "lends(tid, /)\n--\n\nWhether that thread lends a child of a child its stack."},
+    {"end_openmp_pools", core_end_openmp_pools, METH_NOARGS,
+     "end_openmp_pools()\n--\n\nEnds the threads that libgomp keeps for the calling thread; it begins others when it needs them."},
     {"run_fork_handlers", core_run_fork_handlers, METH_O,
      "run_fork_handlers(tids, /)\n--\n\n"
      "What libc and other libraries do before and after a fork, of which nothing comes; if these threads sleep, all.\n\n"
@@ -281,6 +284,7 @@ static int fill(PyObject *module)
     if (!core_recovery_read_switch())
         return -1;
     core_hear_of_end();
+    ramet_judge_openmp_pools();
     return core_add_types(module) < 0 ? -1 : PyModule_AddFunctions(module, with_main_gil);
 }
 

@@ -7,6 +7,7 @@
 #include "epoch.h"
 #include "fork_handlers.h"
 #include "libc_fork.h"
+#include "openmp_pool.h"
 #include "proc_file.h"
 #include "task_state.h"
 
@@ -133,4 +134,11 @@ PyObject *core_run_fork_handlers(PyObject *module, PyObject *tids)
     if (all > 0)
         ramet_run_fork_handlers();
     return all < 0 ? NULL : PyBool_FromLong(all);
+}
+
+PyObject *core_end_openmp_pools(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    ramet_end_openmp_pools();
+    Py_RETURN_NONE;
 }

@@ -1,6 +1,5 @@
 """Thread pools of native libraries, which know of libc's fork() only: numpy's OpenBLAS has one."""
 
-import ctypes.util
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -189,7 +188,7 @@ def test_a_function_in_shared_memory_gives_its_pool_back(
     assert in_new_python(share_memory, threads, as_it_is, imported_by).finish() == "all\n"
 
 
-def leave_threads(library: str) -> None:
+def leave_threads() -> None:
     import ctypes
     import os
     import warnings
@@ -197,19 +196,18 @@ def leave_threads(library: str) -> None:
     import ramet
     from ramet import CloneFlag as F
 
-    openmp = ctypes.CDLL(library)
-    work = ctypes.CDLL(None).getppid
+    libc = ctypes.CDLL(None)
 
-    def compute() -> None:
-        openmp.GOMP_parallel(work, None, 2, 0)
+    def begin() -> None:
+        assert libc.pthread_create(ctypes.byref(ctypes.c_ulong()), None, libc.pause, None) == 0
 
     for _ in range(2):
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            ramet.clone(compute, flags=F.VM).result()
+            ramet.clone(begin, flags=F.VM).result()
         assert [each.category for each in told] == [RuntimeWarning], told
         assert "native threads end with the function" in str(told[0].message)
-    compute()
+    begin()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert ramet.clone(os.getpid, flags=F.VM).result()
@@ -217,11 +215,8 @@ def leave_threads(library: str) -> None:
 
 
 def test_a_pool_that_knows_of_no_forks_is_told(in_new_python: Start) -> None:
-    """The threads of libgomp end with the function that started them; a warning says so."""
-    library = ctypes.util.find_library("gomp")
-    if library is None:
-        pytest.skip("there is no libgomp")
-    assert in_new_python(leave_threads, library).finish() == "all\n"
+    """Native threads end with the function that started them; a warning says so."""
+    assert in_new_python(leave_threads).finish() == "all\n"
 
 
 def kill_owners(how: str, kills: int) -> None:

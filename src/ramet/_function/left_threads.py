@@ -120,7 +120,8 @@ def _names(tids: "set[int]") -> list[str]:
 
 
 def _take_down_pools() -> None:
-    """When the others sleep: a pool that works for another task is let alone."""
+    """OpenMP's, which is the thread's own; others when all sleep: one that works for another task stays."""
+    _core.end_openmp_pools()
     deadline = time.monotonic() + _POOL_SECONDS
     while not _core.run_fork_handlers(list(_others())) and time.monotonic() <= deadline:
         time.sleep(_PAUSE_SECONDS)

@@ -49,8 +49,9 @@ def _counted(found: Iterable[str]) -> Iterator[str]:
 
 
 # jemalloc's: its fork handlers free its locks in the child, which gives memory back without threads.
-# Source: jemalloc, background_thread_postfork_child().
-_NOT_MISSED = {"jemalloc_bg_thd"}
+# LLVM's OpenMP, which is Intel's as well: its fork handlers begin other threads in the child.
+# Source: jemalloc, background_thread_postfork_child(); LLVM, kmp_runtime, __kmp_atfork_child().
+_NOT_MISSED = {"jemalloc_bg_thd", "openmp_worker"}
 # Of pools whose threads have no names, the file: a copy of their process, when it uses them, begins others.
 # numexpr, which pandas imports where it is installed, has its threads from then on, and compares its pid.
 # Source: arrow, util/thread_pool.cc, ChildAfterFork(); numexpr, module.cpp, init_threads().

@@ -84,7 +84,8 @@ def _prepare_for_clones(allowed: Sequence[str], control: Channel) -> None:
 
 
 def _end_native_pools() -> None:
-    """Run libc's fork handlers without a fork, once all other threads sleep: pools of OpenBLAS end."""
+    """OpenMP's; then OpenBLAS's, by libc's fork handlers without a fork once all other threads sleep."""
+    _core.end_openmp_pools()
     deadline = time.monotonic() + _PATIENCE_SECONDS
     for pause in pauses():
         others = procfs.other_threads()
