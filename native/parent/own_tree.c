@@ -6,7 +6,6 @@
 #include "own_tree.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -14,16 +13,17 @@
 #include <sys/wait.h>
 
 #include "child.h"
+#include "descendants.h"
 #include "futex.h"
 #include "listing.h"
 #include "proc_file.h"
 
 #define LONGEST (5 * RAMET_SECOND)
+#define MOST_LOOKS 10 /* two are enough, but for what has rights and gives itself another limit */
 #define PAUSE (RAMET_MILLISECOND / 5)
-#define PART_BYTES 512
-#define BEFORE_NUMBER (sizeof "/proc/" - 1) /* of a path */
 
-static long parent; /* the pid of the process that made this one */
+static long parent;     /* the pid of the process that made this one */
+static bool is_at_work; /* in another thread */
 
 /* What one look has found. is_all: whether it could see all. */
 struct found {
@@ -37,8 +37,9 @@ static bool is_own_child(long pid)
     return ramet_syscall5(__NR_waitid, P_PID, pid, &unused, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL) == 0;
 }
 
-static void end_child(long pid, struct found *found)
+static void end_child(long pid, void *context)
 {
+    struct found *found = context;
     siginfo_t unused;
     if (!is_own_child(pid)) /* another thread has reaped it, and the number may be a stranger's */
         return;
@@ -54,29 +55,6 @@ static bool has_thread(long thread)
     return ramet_syscall3(__NR_tgkill, ramet_syscall0(__NR_getpid), thread, 0) == 0;
 }
 
-/* proc_tid_children(5): their numbers, a space after each. threads: /proc/self/task. */
-static void end_children_of(long thread, long threads, struct found *found)
-{
-    char path[RAMET_PROC_PATH_BYTES], part[PART_BYTES];
-    ramet_proc_path(path, thread, "children");
-    long file = ramet_syscall4(__NR_openat, threads, path + BEFORE_NUMBER, O_RDONLY | O_CLOEXEC, 0);
-    long pid = 0, length;
-    if (file < 0 && has_thread(thread))
-        found->is_all = false;
-    while ((length = ramet_syscall3(__NR_read, file, part, sizeof part)) > 0)
-        for (long i = 0; i < length; i++) {
-            if (part[i] >= '0' && part[i] <= '9') {
-                pid = pid * 10 + (part[i] - '0');
-                continue;
-            }
-            if (pid > 0)
-                end_child(pid, found);
-            pid = 0;
-        }
-    if (file >= 0)
-        ramet_syscall1(__NR_close, file);
-}
-
 static struct found end_children(void)
 {
     struct ramet_listing threads;
@@ -87,7 +65,8 @@ static struct found end_children(void)
     found.is_all = true;
     ramet_listing_open(&threads, "/proc/self/task");
     while ((thread = ramet_listing_next(&threads)) >= 0)
-        end_children_of(thread, threads.descriptor, &found);
+        if (!ramet_proc_each_child(threads.descriptor, thread, end_child, &found) && has_thread(thread))
+            found.is_all = false;
     found.is_all &= ramet_listing_close(&threads);
     return found;
 }
@@ -104,17 +83,39 @@ static void change_limits(void)
     ramet_syscall4(__NR_prlimit64, 0, RLIMIT_NOFILE, &files, NULL);
 }
 
+/* Of those that fork faster than one after the other is killed, none may do so any more first. Whether there were such. */
+static bool end_descendants(void)
+{
+    int looks = 0;
+    while (ramet_still_descendants() > 0 && ++looks < MOST_LOOKS)
+        ;
+    ramet_kill_descendants();
+    return looks > 0;
+}
+
+static struct found end_all(void)
+{
+    int64_t until = ramet_now() + LONGEST;
+    struct found found;
+    while ((found = end_children()).killed > 0 && ramet_now() < until) {
+        if (end_descendants())
+            until = ramet_now() + LONGEST;
+        ramet_pause(PAUSE);
+    }
+    return found;
+}
+
 static void end_tree(int signal)
 {
-    const int64_t until = ramet_now() + LONGEST;
-    struct found found;
     (void)signal;
-    change_limits();
-    while ((found = end_children()).killed > 0 && ramet_now() < until)
-        ramet_pause(PAUSE);
-    if (!found.is_all && ramet_syscall0(__NR_getppid) == parent)
+    if (__atomic_exchange_n(&is_at_work, true, __ATOMIC_ACQUIRE))
         return;
-    ramet_syscall2(__NR_kill, ramet_syscall0(__NR_getpid), SIGKILL);
+    change_limits();
+    const struct found found = end_all();
+    if (!found.is_all && ramet_syscall0(__NR_getppid) == parent)
+        __atomic_store_n(&is_at_work, false, __ATOMIC_RELEASE);
+    else
+        ramet_syscall2(__NR_kill, ramet_syscall0(__NR_getpid), SIGKILL);
 }
 
 long ramet_end_tree_at(int signal, bool with_parent)
@@ -122,6 +123,7 @@ long ramet_end_tree_at(int signal, bool with_parent)
     struct sigaction action = {.sa_handler = end_tree, .sa_flags = SA_RESTART};
     sigfillset(&action.sa_mask);
     parent = ramet_syscall0(__NR_getppid);
+    is_at_work = false;
     long error = ramet_syscall5(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     if (error < 0)
         return error;

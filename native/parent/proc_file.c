@@ -9,6 +9,8 @@
 
 #define DIGITS 20
 #define STATUS_BYTES 1024 /* the line is among the first, but for a task in a hundred groups */
+#define PART_BYTES 512
+#define BEFORE_NUMBER (sizeof "/proc/" - 1) /* of a path */
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
 
 static char *put_text(char *at, const char *text)
@@ -100,6 +102,36 @@ static const char *line_of(const char *text, const char *name)
             break;
     }
     return NULL;
+}
+
+long ramet_proc_parent(long number)
+{
+    char text[STATUS_BYTES];
+    const char *line = ramet_proc_read(number, "status", text, sizeof text) < 0 ? NULL : line_of(text, "PPid:\t");
+    return line == NULL ? 0 : ramet_decimal(line);
+}
+
+/* proc_tid_children(5): their numbers, a space after each. */
+bool ramet_proc_each_child(long threads, long thread, void (*take)(long pid, void *context), void *context)
+{
+    char path[RAMET_PROC_PATH_BYTES], part[PART_BYTES];
+    ramet_proc_path(path, thread, "children");
+    long file = ramet_syscall4(__NR_openat, threads, path + BEFORE_NUMBER, O_RDONLY | O_CLOEXEC, 0);
+    long pid = 0, length;
+    if (file < 0)
+        return false;
+    while ((length = ramet_syscall3(__NR_read, file, part, sizeof part)) > 0)
+        for (long i = 0; i < length; i++) {
+            if (part[i] >= '0' && part[i] <= '9') {
+                pid = pid * 10 + (part[i] - '0');
+                continue;
+            }
+            if (pid > 0)
+                take(pid, context);
+            pid = 0;
+        }
+    ramet_syscall1(__NR_close, file);
+    return true;
 }
 
 /* The numbers of a task, from the namespace of /proc down to the task's own. How many, and the last. */

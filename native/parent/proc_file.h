@@ -17,6 +17,14 @@ long ramet_proc_read(long number, const char *name, char *text, long size);
 /* 0 where there is no number. */
 long ramet_decimal(const char *digits);
 
+/* Of the process that has started it, or adopted it. 0: there is none, or none that is shown. */
+long ramet_proc_parent(long number);
+
+/*
+ * The children that a thread has started, or adopted. threads: a descriptor of /proc/PID/task. Whether it could be opened.
+ */
+bool ramet_proc_each_child(long threads, long thread, void (*take)(long pid, void *context), void *context);
+
 /* Of the calling thread. 0: there is no /proc, or it does not show it. */
 long ramet_proc_own_number(void);
 

@@ -117,7 +117,10 @@ def make_templates() -> None:
         assert computes()
     with ramet.Template.from_here(setup=computes, spares=0) as here:
         check(here)
-    with ramet.Executor(max_workers=2, setup=computes, reuse=3, timeout=SECONDS) as executor:
+    with (
+        ramet.Template(setup=computes) as template,
+        ramet.Executor(2, template=template, reuse=3, timeout=SECONDS) as executor,
+    ):
         assert all(executor.map(lambda _: computes(), range(8)))
     print("all")
 

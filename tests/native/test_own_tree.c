@@ -2,12 +2,16 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "check.h"
+#include "futex.h"
 #include "own_tree.h"
+#include "plain_user.h"
 
 #define SIGNAL (SIGRTMAX - 2)
-#define TOLD 10000 /* milliseconds */
+#define TOLD 30000 /* milliseconds */
+#define BOMB 200
 
 static int alive[2]; /* all of a tree have its writing end */
 
@@ -58,6 +62,19 @@ static pid_t begun(int *told)
     return root;
 }
 
+/* A fork bomb: each of its processes forks, as long as there is room; not for ever, should the test fail. */
+static void explode(int *is_full)
+{
+    const struct rlimit room = {BOMB, BOMB};
+    const int64_t until = ramet_now() + 2 * TOLD * RAMET_MILLISECOND;
+    CHECK(ramet_end_tree_at(SIGNAL, true) == 0);
+    CHECK(setrlimit(RLIMIT_NPROC, &room) == 0);
+    while (ramet_now() < until)
+        if (fork() < 0)
+            __atomic_store_n(is_full, 1, __ATOMIC_RELAXED);
+    _exit(0);
+}
+
 /* Nobody of the tree has the pipe any more. */
 static void check_all_gone(void)
 {
@@ -94,6 +111,23 @@ int main(void)
     char byte;
     close(alive[1]);
     CHECK(read(told[0], &byte, 1) == 1);
+    CHECK(kill(parent, SIGKILL) == 0 && waitpid(parent, &status, 0) == parent);
+    check_all_gone();
+    close(alive[0]);
+
+    become_plain_user(); /* with its parent, while it forks faster than one after the other is killed */
+    make_pipe();
+    int *is_full = shared_memory(sizeof *is_full);
+    parent = fork();
+    if (parent == 0) {
+        if (fork() == 0)
+            explode(is_full);
+        for (;;)
+            pause();
+    }
+    close(alive[1]);
+    while (!__atomic_load_n(is_full, __ATOMIC_RELAXED))
+        sched_yield();
     CHECK(kill(parent, SIGKILL) == 0 && waitpid(parent, &status, 0) == parent);
     check_all_gone();
     return passed();

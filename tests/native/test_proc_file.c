@@ -1,4 +1,5 @@
 /* A task is found in a /proc that has other numbers than this pid namespace, and nobody else in its place. */
+#include <fcntl.h>
 #include <pthread.h>
 
 #include "check.h"
@@ -34,6 +35,21 @@ static void a_thread(void)
         sched_yield();
 }
 
+static void keep(long pid, void *last)
+{
+    *(long *)last = pid;
+}
+
+static void its_parent(long number)
+{
+    const int threads = open("/proc/thread-self/..", O_RDONLY | O_DIRECTORY);
+    long last = 0;
+    CHECK(threads >= 0 && ramet_proc_each_child(threads, ramet_proc_own_number(), keep, &last) && last == number);
+    CHECK(!ramet_proc_each_child(threads, number, keep, &last));
+    CHECK(ramet_proc_parent(number) == ramet_proc_own_number());
+    close(threads);
+}
+
 static void a_child(void)
 {
     char status[2048], name[16];
@@ -52,6 +68,7 @@ static void a_child(void)
     CHECK(number > 0 && pidfd >= 0);
     CHECK(ramet_proc_number_of_process(pid, -1) == number && ramet_proc_number_of_process(pid, pidfd) == number);
     CHECK(ramet_proc_number_of_task(pid) == number);
+    its_parent(number);
     CHECK(ramet_proc_read(number, "status", status, sizeof status) > 0);
     CHECK(kill(pid, SIGKILL) == 0);
     while (ramet_task_state(number) != 'Z')

@@ -13,7 +13,7 @@ import pytest
 
 import ramet
 from ramet._kernel import procfs
-from ramet._process.tree.own_tree import end_own_tree
+from ramet._process.tree.own_tree import END_SIGNAL, end_own_tree, is_ending_own_tree
 from ramet._workers.in_call import binding
 
 from ...constants import PATIENT_SECONDS
@@ -170,6 +170,30 @@ def test_who_ends_its_own_tree_and_blocks_that_signal_is_not_waited_for(
         assert os.read(told, 1) == b"x"
         monkeypatch.setattr(binding, "pauses", no_pause)
         child.kill_tree()
+    for number in (told, tell):
+        os.close(number)
+
+
+@pytest.mark.parametrize("is_masked", [True, False])
+def test_whether_a_process_is_ending_its_own_tree_is_seen_by_the_signal(is_masked: bool) -> None:
+    """It is blocked while its handler is at work: who sees that waits, and does not stop it."""
+    told, tell = os.pipe()
+
+    def waits() -> None:
+        end_own_tree(with_parent=True)
+        # As the kernel does for the time of the handler.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {END_SIGNAL} if is_masked else {signal.SIGUSR1})
+        os.write(tell, b"x")
+        signal.pause()
+
+    with ramet.clone(waits) as child:
+        assert not is_ending_own_tree(os.getpid())
+        assert os.read(told, 1) == b"x"
+        assert is_ending_own_tree(child.pid) == is_masked
+        child.stop()
+        until(lambda: state_of(child.pid) == "T")
+        assert not is_ending_own_tree(child.pid)
+    assert not is_ending_own_tree(child.pid)
     for number in (told, tell):
         os.close(number)
 

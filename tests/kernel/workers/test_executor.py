@@ -4,9 +4,12 @@ import gc
 import os
 import select
 import signal
+import threading
 import weakref
+from collections.abc import Callable
 from concurrent.futures import wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,6 +112,29 @@ def test_what_cannot_be_sent_is_one_clear_error() -> None:
             executor.submit(str, file).result()
         with pytest.raises(ResultError, match="cannot be sent"):
             executor.submit(open, os.devnull).result()
+
+
+def cannot_send(call: Callable[[], object], told: str) -> None:
+    """The error says so of what has that name."""
+    with pytest.raises(TypeError, match=f"expected what can be pickled, got {told} "):
+        call()
+
+
+def test_what_cannot_be_sent_has_the_name_that_its_caller_knows() -> None:
+    """By which it was handed over, also in a call of map() that has several items, or an initializer."""
+    lock: Any = threading.Lock()
+
+    def locked(*_: object) -> object:
+        return lock
+
+    with Executor(1) as one:
+        cannot_send(lambda: one.submit(print, file=lock).result(), "argument 'file' <unlocked")
+        cannot_send(lambda: one.submit(print, lock, end="").result(), "argument 0 <unlocked")
+        cannot_send(lambda: list(one.map(str, [1, lock], chunksize=2)), "argument 0 <unlocked")
+    with Executor(1, initializer=str, initargs=(lock,)) as one:
+        cannot_send(lambda: one.submit(abs, -1).result(), "the initializer's argument 0")
+    with Executor(1, initializer=locked) as one:
+        cannot_send(lambda: one.submit(abs, -1).result(), "the initializer's function")
 
 
 def test_output_is_the_futures_when_it_is_captured() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet._workers.template.link import Link
 from ramet._workers.template.starting import Fresh
 
 from ...constants import PATIENT_SECONDS, SECONDS, WALL
@@ -47,6 +48,29 @@ def test_its_end_is_silent_where_python_is_to_go_on_with_a_dialog(
     with ramet.Template(["cloudpickle"], setup=at_end) as template:
         assert run(template, os.getenv, "PYTHONINSPECT") == "1"
     assert capfd.readouterr() == ("", "at the end")
+
+
+def test_a_call_for_which_a_template_starts_again_takes_a_spare(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are made first: no other clone is, for which it would wait, and the caller have no room."""
+    clone = Link.clone
+
+    with ramet.Template(spares=2) as template:
+        killed = template._link
+
+        def asked(link: Link, *asked: Any) -> Any:
+            assert link is killed
+            return clone(link, *asked)
+
+        os.kill(template.pid, signal.SIGKILL)
+        until(lambda: not template.is_there())
+        for _ in range(2):  # of the one that was killed
+            if (spare := template._spare()) is not None:
+                spare[1].discard()
+        monkeypatch.setattr(Link, "clone", asked)
+        with pytest.warns(ramet.TemplateRestarted):
+            assert run(template, abs, -1) == 1
 
 
 # ---- layers

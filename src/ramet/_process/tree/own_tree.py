@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ... import _core
 from ..._kernel import procfs
 
-__all__ = ["END_SIGNAL", "end_own_tree", "ends_own_tree", "has_handler"]
+__all__ = ["END_SIGNAL", "end_own_tree", "ends_own_tree", "has_handler", "is_ending_own_tree"]
 
 # A real-time signal, since no other is free: a program that the process executes is killed by it.
 END_SIGNAL = signal.SIGRTMAX - 2
@@ -39,6 +39,19 @@ def ends_own_tree(pid: int) -> bool:
         return False
     except OSError:
         return True
+
+
+def is_ending_own_tree(pid: int) -> bool:
+    """Whether the handler is at work there, or is about to be, after the signal was sent.
+
+    All signals are blocked meanwhile, of the thread that it runs in: the first one, if that hears it.
+    """
+    try:
+        status = procfs.status(pid)
+        comes = (int(status["SigBlk"], 16) | int(status["ShdPnd"], 16)) & _BIT
+        return has_handler(status) and bool(comes) and not status["State"].startswith("T")
+    except (OSError, KeyError):
+        return False
 
 
 def has_handler(status: Mapping[str, str]) -> bool:

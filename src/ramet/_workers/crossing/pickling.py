@@ -8,7 +8,7 @@ whose main module is its own: so what names it is pickled by value, as lambdas a
 
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
@@ -112,15 +112,23 @@ def loaded(parts: Sequence[Any]) -> Any:
     return pickle.loads(data, buffers=buffers)
 
 
-def pickled_call(fn: Callable[..., object], args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The call, for the child. Raises TypeError, a ValueError of pickle's, with what cannot cross."""
+def pickled_call(
+    fn: Callable[..., object],
+    args: tuple[Any, ...],
+    told: Callable[[], Iterable[tuple[str, object]]] | None = None,
+) -> tuple[Any, ...]:
+    """The call, for the child. Raises TypeError, a ValueError of pickle's, with what cannot cross.
+
+    told: as handed_over(), of a call that its caller has made in another form.
+    """
     call = named_call(fn, args)
     if call is not None:
         return (call,)
     try:
         return pickled((without_state(fn), tuple(map(without_state, args))))
     except Exception as error:
-        raise _refused(fn, args, error) from error
+        parts = handed_over(fn, args, {}) if told is None else told()
+        raise _refused(parts, error) from error
 
 
 def is_by_value(pickle: bytes) -> bool:
@@ -138,9 +146,9 @@ def loaded_call(parts: Sequence[Any]) -> tuple[Callable[..., object], tuple[Any,
     return getattr(home, name), args
 
 
-def _refused(fn: Callable[..., object], args: tuple[Any, ...], error: Exception) -> Exception:
+def _refused(parts: Iterable[tuple[str, object]], error: Exception) -> Exception:
     """The same, that says which of them it is."""
-    for what, value in _handed_over(fn, args, {}):
+    for what, value in parts:
         try:
             pickled(value)
         except Exception as own:
@@ -153,13 +161,13 @@ def _refused(fn: Callable[..., object], args: tuple[Any, ...], error: Exception)
     return TypeError(f"invalid call: it cannot be pickled: {in_words(error)}")
 
 
-def _handed_over(
+def handed_over(
     fn: Callable[..., object], args: tuple[Any, ...], named: dict[str, Any]
 ) -> Iterator[tuple[str, object]]:
     """What crosses with a call, or with each call of a batch, and what it is there."""
     if isinstance(fn, Batch):
         for call in fn.calls():
-            yield from _handed_over(*call)
+            yield from handed_over(*call)
     yield "the function", fn
     yield from ((f"argument {i}", value) for i, value in enumerate(args))
     yield from ((f"argument {name!r}", value) for name, value in named.items())

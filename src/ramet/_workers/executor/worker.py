@@ -7,8 +7,9 @@ import pickle
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 from ..._kernel.pidfd import wait_readable
@@ -21,7 +22,7 @@ from ..._sandbox.files.replaced import are_mounted
 from ...exit_status import ExitStatus
 from .. import in_call
 from ..crossing.messages import send
-from ..crossing.pickling import pickled_call
+from ..crossing.pickling import handed_over, pickled_call
 from ..in_call.serving import CALL, NOT_LAST
 from ..template.call_request import AS_IT_IS
 from ..template.called_child import CalledChild
@@ -111,8 +112,23 @@ class Call:
     ) -> tuple[Any, ...]:
         """The call for its process, with an initializer for one that has none yet."""
         if initializer is None and not self.kwargs:
-            return pickled_call(self.fn, self.args)
-        return pickled_call(_call_fully, (initializer, self.fn, self.args, self.kwargs))
+            return pickled_call(self.fn, self.args, self._handed_over)
+        call = (initializer, self.fn, self.args, self.kwargs)
+        return pickled_call(_call_fully, call, partial(self._handed_over, initializer))
+
+    def _handed_over(
+        self, initializer: tuple[Callable[..., object], tuple[Any, ...]] | None = None
+    ) -> Iterator[tuple[str, object]]:
+        """What crosses, as the caller has named it."""
+        if initializer is not None:
+            for what, value in handed_over(*initializer, {}):
+                yield f"the initializer's {what.removeprefix('the ')}", value
+        if self.fn is apply:
+            fn, items = self.args
+            for item in items:
+                yield from handed_over(fn, item, {})
+        else:
+            yield from handed_over(self.fn, self.args, self.kwargs)
 
     def may_begin(self) -> bool:
         """Whether it was not cancelled; from here on its future runs."""

@@ -15,7 +15,7 @@ from ..._process.child import Child
 from ..._process.result_channel import NOTHING, RAISED, VALUE
 from ..._process.result_layout import PLAIN
 from ..._process.tree.end import End
-from ..._process.tree.own_tree import END_SIGNAL, ends_own_tree
+from ..._process.tree.own_tree import END_SIGNAL, ends_own_tree, is_ending_own_tree
 from ..._process.tree.subreaper import Subreaper
 from ..._sandbox.files.replaced import ON_NOTHING, MountPoints
 from ...errors import ChildDied, ResultError, TimeoutExpired, still_running
@@ -330,7 +330,11 @@ class CalledChild(Child[T_co]):
         if ends_own_tree(self.pid):
             self._killed = True
             super().send_signal(END_SIGNAL)
-            if self._poll(_TREE_PATIENCE_SECONDS):
+            deadline = deadline_after(seconds)
+            while not self._poll(_TREE_PATIENCE_SECONDS):
+                if not is_ending_own_tree(self.pid) or seconds_until(deadline) == 0:
+                    break
+            else:
                 return
         self.kill_tree(seconds)
 

@@ -515,8 +515,15 @@ class Template:
         making = self._link.of_spares._replace(
             flags=request.clone_flags, set_tid=request.set_tid, spare=False, in_python=False
         )
+        old = self._link
+
+        def make(link: Link) -> Clone:
+            # Those of one that has just been started come first, and may take all that there is room for.
+            spare = None if link is old or request.needs_clone else link.spare()
+            return spare or link.clone(making, self._new_layer())
+
         try:
-            return self._made_by_process(lambda link: link.clone(making, self._new_layer()))
+            return self._made_by_process(make)
         except RefusedError as error:
             raise _refusal(error, request.clone_flags) from None
 
