@@ -226,9 +226,11 @@ def _pickled(outcome: object) -> list[Any]:
     """The pickle, and its buffers outside of it."""
     import pickle
 
+    from .tensors import dumps
+
     buffers: list[pickle.PickleBuffer] = []
     try:
-        data = pickle.dumps(outcome, protocol=5, buffer_callback=buffers.append)
+        data = dumps(outcome, buffers.append)
     except pickle.PicklingError:
         buffers.clear()
         data = _pickled_by_search(outcome, buffers.append)

@@ -8,6 +8,8 @@ from operator import attrgetter
 from types import CodeType
 from typing import Any, ClassVar, NewType
 
+from ..._process.tensors import is_tensor
+from ..._process.tensors import reduced as reduced_tensor
 from .methods_by_name import METHODS, by_name
 
 _NO_FILE = "<dynamic-code>"
@@ -39,6 +41,8 @@ def _derived_from(pickler: Any) -> Any:
         dispatch_table[CodeType] = _with_its_file(pickler.dispatch_table[CodeType])
 
         def reducer_override(self, value: Any) -> Any:
+            if is_tensor(value):
+                return reduced_tensor(value)
             if isinstance(value, NAMED_ALONE) and not _is_found(value):
                 return _parts_of(value)
             if isinstance(value, METHODS) and (named := by_name(value)) is not None:

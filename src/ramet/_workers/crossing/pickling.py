@@ -17,6 +17,7 @@ from typing import Any
 
 from ..._core import named_call, plain_value
 from ..._process.result_layout import in_words
+from ..._process.tensors import dumps
 from .by_value import by_value_pickler
 from .methods_by_name import without_state
 
@@ -44,7 +45,7 @@ def pickled(value: object) -> tuple[Any, ...]:
     """The pickle, and the buffers that lie outside of it. Raises what pickle raises."""
     buffers: list[pickle.PickleBuffer] = []
     try:
-        data = pickle.dumps(value, _PROTOCOL, buffer_callback=buffers.append)
+        data = dumps(value, buffers.append)
         if _OF_CONNECTIONS in data:
             _refuse_connections(value, pickle.Pickler)
         if _BY_NAME_IN_MAIN not in data:

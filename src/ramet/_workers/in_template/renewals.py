@@ -33,6 +33,11 @@ def _of_numpy(random: Any) -> Iterator[Callable[[], object]]:
     yield random.seed  # of the kernel's
 
 
+def _of_torch(torch: Any) -> Iterator[Callable[[], object]]:
+    if hasattr(torch, "default_generator"):  # else it is another module of that name
+        yield torch.default_generator.seed  # of the kernel's, or the processor's
+
+
 def _of_uuid(uuid: Any) -> Iterator[Callable[[], object]]:
     for name, value in (
         ("_last_timestamp", None),
@@ -47,5 +52,6 @@ _RENEWALS: dict[str, Callable[[Any], Iterator[Callable[[], object]]]] = {
     "random": _of_random,
     "threading": _of_threading,
     "numpy.random.mtrand": _of_numpy,
+    "torch": _of_torch,
     "uuid": _of_uuid,
 }
