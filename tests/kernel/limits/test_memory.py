@@ -181,6 +181,22 @@ def test_one_in_which_a_process_still_is_is_not_used_again(limits: MemoryLimits)
 
 
 @pytest.mark.usefixtures("nothing_left")
+def test_one_that_somebody_has_removed_is_not_used_again(limits: MemoryLimits) -> None:
+    """Whoever may write to the place can do so while no process is in it; the next call has another."""
+    budget = limits.take()
+    assert isinstance(budget, CgroupBudget)
+    assert _call(budget, lambda: _touch(LITTLE)) == 0
+    limits.give_back(budget)
+    budget.path.rmdir()
+    other = limits.take()
+    assert isinstance(other, CgroupBudget)
+    assert _call(other, lambda: _touch(MUCH)) == -signal.SIGKILL
+    other.path.rmdir()
+    assert other.peak is None
+    limits.give_back(other)
+
+
+@pytest.mark.usefixtures("nothing_left")
 def test_one_in_which_the_call_has_made_others_is_not_used_again(limits: MemoryLimits) -> None:
     """A call may have budgets for calls of its own, and be killed before it has removed them."""
     if limits.version != 1:
