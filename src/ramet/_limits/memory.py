@@ -144,13 +144,17 @@ class CgroupBudget(MemoryBudget):
         What is in a tmpfs stays charged after the death of who wrote it, and so does memory of the kernel.
         """
         try:
-            if self.entry is None or os.pread(self.entry, 64, 0) or self._has_others_below():
+            if self.entry is None or self._has_processes() or self._has_others_below():
                 return False
             if self._is_charged():
                 memory_files.reclaim(self._folder, self._version)
             return not self._is_charged()
         except OSError:
             return False
+
+    def _has_processes(self) -> bool:
+        """Not by ``entry``: of a file that stays open version 1 tells for a second what it told before."""
+        return bool(memory_files.read(self._folder, self._names.entry))
 
     def _has_others_below(self) -> bool:
         """Whether the call has made cgroups in it, after which version 2 lets no process in."""
