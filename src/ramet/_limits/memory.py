@@ -97,6 +97,10 @@ class CgroupBudget(MemoryBudget):
         self._files.append(os.open(name, flags | os.O_CLOEXEC, dir_fd=folder))
         return self._files[-1]
 
+    def is_there(self) -> bool:
+        """Whether its directory is: who else may write to the place can remove it while it is idle."""
+        return memory_files.is_there(self._folder)
+
     def begin(self) -> None:
         """Count from here: the kills and the peak of the next call."""
         self._kills = OomKills.before_clone(self._folder)
@@ -116,7 +120,10 @@ class CgroupBudget(MemoryBudget):
     def peak(self) -> int | None:
         if not self._counts_peak:
             return None
-        return int(os.pread(self._peak_file, 64, 0))
+        try:
+            return int(os.pread(self._peak_file, 64, 0))
+        except OSError:  # somebody else has removed it
+            return None
 
     def has_killed(self) -> bool:
         return self._kills is not None and self._kills.has_increased()
@@ -137,13 +144,17 @@ class CgroupBudget(MemoryBudget):
         What is in a tmpfs stays charged after the death of who wrote it, and so does memory of the kernel.
         """
         try:
-            if self.entry is None or os.pread(self.entry, 64, 0) or self._has_others_below():
+            if self.entry is None or self._has_processes() or self._has_others_below():
                 return False
             if self._is_charged():
                 memory_files.reclaim(self._folder, self._version)
             return not self._is_charged()
         except OSError:
             return False
+
+    def _has_processes(self) -> bool:
+        """Not by ``entry``: of a file that stays open version 1 tells for a second what it told before."""
+        return bool(memory_files.read(self._folder, self._names.entry))
 
     def _has_others_below(self) -> bool:
         """Whether the call has made cgroups in it, after which version 2 lets no process in."""
@@ -208,14 +219,20 @@ class MemoryLimits:
         """A budget for one call, which the caller gives back; in a copy of the process, for a watch."""
         if self._maker != os.getpid():
             return MemoryBudget(self.budget_bytes)  # the idle ones are the original's
-        try:
-            budget: CgroupBudget | None = self._idle.popleft()
-        except IndexError:
-            budget = self._make()
+        budget = self._idle_one() or self._make()
         if budget is None:
             return MemoryBudget(self.budget_bytes)
         budget.begin()
         return budget
+
+    def _idle_one(self) -> CgroupBudget | None:
+        with contextlib.suppress(IndexError):
+            while True:
+                budget = self._idle.popleft()
+                if budget.is_there():
+                    return budget
+                budget.close()
+        return None
 
     def give_back(self, budget: MemoryBudget) -> None:
         """The call is over, and its process is reaped: the next one may have it.

@@ -54,6 +54,15 @@ def set_limit(directory: int, version: int, budget_bytes: int, swap_bytes: int =
         write(directory, names.limit_of_swap, both if version == VERSION_1 else swap_bytes)
 
 
+def is_there(directory: int) -> bool:
+    """Whether the cgroup still is: one that was removed has no files."""
+    try:
+        os.stat("cgroup.procs", dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def usage(directory: int, version: int) -> int:
     """The bytes that are charged to the cgroup, its page cache included."""
     return int(read(directory, NAMES[version].usage))

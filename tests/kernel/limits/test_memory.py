@@ -162,8 +162,13 @@ def test_cgroups_are_made_ahead_and_used_again(limits: MemoryLimits) -> None:
 
 
 @pytest.mark.usefixtures("nothing_left")
-def test_one_in_which_a_process_still_is_is_not_used_again(limits: MemoryLimits) -> None:
-    """It is removed when the process has left it."""
+@pytest.mark.parametrize("calls_before", [0, 1])
+def test_one_in_which_a_process_still_is_is_not_used_again(
+    limits: MemoryLimits, calls_before: int
+) -> None:
+    """It is removed when the process has left it; also where another call had it just before."""
+    for _ in range(calls_before):
+        limits.give_back(limits.take())
     budget = limits.take()
     assert isinstance(budget, CgroupBudget)
     pid = _start(budget, signal.pause)
@@ -178,6 +183,22 @@ def test_one_in_which_a_process_still_is_is_not_used_again(limits: MemoryLimits)
     assert exit_code(pid) == -signal.SIGKILL
     limits.close()
     assert not budget.path.exists()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_one_that_somebody_has_removed_is_not_used_again(limits: MemoryLimits) -> None:
+    """Whoever may write to the place can do so while no process is in it; the next call has another."""
+    budget = limits.take()
+    assert isinstance(budget, CgroupBudget)
+    assert _call(budget, lambda: _touch(LITTLE)) == 0
+    limits.give_back(budget)
+    budget.path.rmdir()
+    other = limits.take()
+    assert isinstance(other, CgroupBudget)
+    assert _call(other, lambda: _touch(MUCH)) == -signal.SIGKILL
+    other.path.rmdir()
+    assert other.peak is None
+    limits.give_back(other)
 
 
 @pytest.mark.usefixtures("nothing_left")

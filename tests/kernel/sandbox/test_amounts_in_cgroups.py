@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ramet import Child, Command
+from ramet import Child, Command, ExitStatus
 from ramet._sandbox.amounts import amounts as module
 from ramet._sandbox.amounts.amounts import Amounts
 from ramet._sandbox.amounts.cgroup_places import find_places
@@ -99,6 +99,30 @@ def test_the_deadline_ends_the_tree(with_cgroups: Make) -> None:
         status, _ = run_in(place, [*PYTHON, code])
         assert status.reason == "deadline"
         assert place._cgroups[-1].processes() == []
+
+
+def test_cgroups_that_somebody_has_removed_are_not_used_again(with_cgroups: Make) -> None:
+    """Whoever may write there can do so while no process is in them; the next child has others."""
+    amounts = with_cgroups(memory="64M", processes=8, cpu_time=30)
+    with contextlib.closing(amounts.new_place(clones_into=False)) as place:
+        assert run_in(place, [*PYTHON, "pass"])[0].code == 0
+        cgroups = list(place._cgroups)
+    for each in cgroups:
+        each.path.rmdir()
+    with contextlib.closing(amounts.new_place(clones_into=False)) as place:
+        assert run_in(place, [*PYTHON, TOUCH.format(100)])[0].reason == "out of memory"
+
+
+def test_a_child_whose_cgroups_are_removed_has_ended_all_the_same(with_cgroups: Make) -> None:
+    """What they have counted is not known; the child's own status is."""
+    amounts = with_cgroups(memory="64M", processes=8, cpu_time=30)
+    with contextlib.closing(amounts.new_place(clones_into=False)) as place:
+        pid = start(place, [*PYTHON, "pass"])
+        _, word, rusage = os.wait4(pid, 0)
+        for each in place._cgroups:
+            each.path.rmdir()
+        assert place.ended(ExitStatus.from_wstatus(word, rusage)).code == 0
+        assert place.usage().peak_memory is None
 
 
 def test_a_cgroup_is_used_again(with_cgroups: Make) -> None:

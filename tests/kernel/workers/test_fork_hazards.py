@@ -571,3 +571,25 @@ def test_a_template_without_a_proc_says_so() -> None:
         ]
         * 2
     )
+
+
+def used_without_sysctls() -> list[int]:
+    """In a mount namespace of its own: the result of a call, and of one of a copy of the process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"none", b"/proc/sys", b"tmpfs", 0, None) != 0:
+        raise OSError(ctypes.get_errno(), "mount")
+    results = []
+    for make in (ramet.Template, ramet.Template.from_here):
+        with ramet.clone(signal.pause) as other:
+            template = make()
+            results.append(run(template, abs, -1))
+            os.kill(template.pid, signal.SIGKILL)
+            template.close()
+            other.kill()
+    return results
+
+
+def test_a_template_needs_no_sysctls() -> None:
+    """A /proc that was mounted with subset=pid, as systemd's ProcSubset=pid does it, has none."""
+    told = ramet.clone(used_without_sysctls, flags=F.NEWUSER | F.NEWNS).result(PATIENT_SECONDS)
+    assert told == [1, 1]

@@ -488,6 +488,23 @@ def test_one_that_changes_while_the_first_process_loads_it(
         assert template.pid == last
 
 
+def test_a_changed_source_file_ends_processes_that_wait_for_further_calls(module: Path) -> None:
+    """Of an executor with reuse: its next call has the new source, as with one call for each process."""
+    with (
+        ramet.Template([module.stem], reload="changed") as template,
+        ramet.Executor(1, template=template, reuse=100) as executor,
+    ):
+        assert executor.submit(eval, VALUE).result() == 1
+        assert executor.submit(eval, VALUE).result() == 1
+        module.write_text("value = 'another'\n")
+        assert executor.submit(eval, VALUE).result() == "another"
+        module.write_text("value = 1 / 0\n")
+        with pytest.raises(ramet.TemplateError, match="ZeroDivisionError"):
+            executor.submit(eval, VALUE).result()
+        module.write_text("value = 'right again'\n")
+        assert executor.submit(eval, VALUE).result() == "right again"
+
+
 def test_a_source_file_that_fails_now_is_told_at_the_call(module: Path) -> None:
     """And when it is right again, calls run."""
     with ramet.Template([module.stem], reload="changed") as template:

@@ -145,13 +145,20 @@ class Amounts:
                 "invalid use of Amounts: expected the process that made it, got a copy; make them anew"
             )
         cgroup_names.remove_kept()
-        try:
-            cgroups = self._idle.popleft()
-        except IndexError:
-            cgroups = self._make()
+        cgroups = self._idle_ones() or self._make()
         for each in cgroups:
             each.begin()
         return cgroups
+
+    def _idle_ones(self) -> list[ChildCgroup]:
+        with contextlib.suppress(IndexError):
+            while True:
+                cgroups = self._idle.popleft()
+                if all(each.is_there() for each in cgroups):
+                    return cgroups
+                for each in cgroups:
+                    each.close()
+        return []
 
     def _make(self) -> list[ChildCgroup]:
         made: list[ChildCgroup] = []

@@ -109,6 +109,10 @@ class ChildCgroup:
         name = memory_files.NAMES[self.version].limit_of_swap
         return "memory" in self.controllers and self._read(name) is not None
 
+    def is_there(self) -> bool:
+        """Whether its directory is: who else may write to the place can remove it while it is idle."""
+        return memory_files.is_there(self.directory)
+
     def begin(self) -> None:
         """Count from here, for the next child."""
         if "memory" in self.controllers:
@@ -139,7 +143,10 @@ class ChildCgroup:
         """The most bytes that were charged to it."""
         if not self._counts_peak:
             return None
-        return int(os.pread(self._peak_file, _MEMBERSHIP_BYTES, 0))
+        try:
+            return int(os.pread(self._peak_file, _MEMBERSHIP_BYTES, 0))
+        except OSError:  # somebody else has removed it
+            return None
 
     def cpu_seconds(self) -> float | None:
         """The processor time of all that was in it."""

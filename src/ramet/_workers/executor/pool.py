@@ -104,11 +104,19 @@ class Pool:
             self._pending.append(call)
             self._template.calls_that_wait = len(self._pending)
             is_next = len(self._pending) == 1 and self._tally.active < self._rules.most
-        if is_next and (self._idle or self._template.has_spare()):
+        if is_next and self._has_process():
             self._begin_next()
         if self._pending:  # also by others meanwhile, for whom that thread has asked for a clone
             self._awaited.wake()
         self._tell()
+
+    def _has_process(self) -> bool:
+        """Whether one waits for a call, which the calling thread then begins at once."""
+        try:
+            idle = self._idle[-1]
+        except IndexError:
+            return self._template.has_spare()
+        return not idle.is_outdated
 
     @property
     def _is_copy(self) -> bool:

@@ -26,6 +26,7 @@ from ..crossing.pickling import handed_over, pickled_call
 from ..in_call.serving import CALL, NOT_LAST
 from ..template.call_request import AS_IT_IS
 from ..template.called_child import CalledChild
+from ..template.source_files import SourceFiles
 from ..template.template import Template
 from ..template.watching import watcher
 from .call_future import CallFuture
@@ -180,10 +181,12 @@ def _call_fully(
 class Worker:
     """A process that runs calls, one after the other."""
 
-    def __init__(self, child: CalledChild[Any]) -> None:
+    def __init__(self, child: CalledChild[Any], sources: SourceFiles | None = None) -> None:
+        """sources: those that its template has loaded, where that is to follow their changes."""
         channel = child.channel
         assert channel is not None
         self.child = child
+        self._sources = sources
         self.channel = channel.fileno()
         self.pidfd = child.fileno()
         self.served = 0
@@ -219,7 +222,9 @@ class Worker:
                 request.write_to(*captured.descriptors)
                 if request.memory is not None:
                     request.memory.bytes_beside = captured.memory
-            worker = cls(template.begin(request, fn, call))
+            # Asked for before: if another process is started for the call, these have changed.
+            sources = template.watched_sources
+            worker = cls(template.begin(request, fn, call), sources)
         except BaseException:
             if captured is not None:
                 captured.close()
@@ -229,15 +234,21 @@ class Worker:
         worker._stack_file, worker._captured = files, captured
         return worker
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a source file that it has loaded has changed since, or what its sandbox covers."""
+        has_changed = self._sources is not None and self._sources.have_changed()
+        return has_changed or not are_mounted(self.child.points)
+
     def send(self, call: tuple[Any, ...], rules: Rules) -> bool:
-        """Let it run another call. Returns whether it was there to take it, and is confined as it was.
+        """Let it run another call. Returns whether it was there to take it, and is not outdated.
 
         One that does not read may have got a part of the call: it is not to be asked again, and end_tree()
         kills it.
 
         Nothing is reaped or closed here: the pool's thread waits for these descriptors.
         """
-        if self.is_over or wait_readable(self.pidfd, 0) or not are_mounted(self.child.points):
+        if self.is_over or wait_readable(self.pidfd, 0) or self.is_outdated:
             return False
         captured = None
         try:

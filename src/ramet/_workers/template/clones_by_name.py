@@ -17,6 +17,8 @@ from ..crossing.process_names import OF_INIT
 from ..crossing.template_messages import PIDS
 from .own_children import kill_and_reap
 
+_MOST_PIDS = 1 << 22  # PID_MAX_LIMIT of linux/threads.h
+
 
 def end_those_named(name: str) -> None:
     """Kill what a process of that name has made as children of this one; it is reaped when it is dead."""
@@ -122,5 +124,8 @@ def _pids_since(told: int, pid: int) -> int:
 
 @lru_cache(1)
 def _pid_max() -> int:
-    with open("/proc/sys/kernel/pid_max", encoding="ascii") as number:
-        return int(number.read())
+    try:
+        with open("/proc/sys/kernel/pid_max", encoding="ascii") as number:
+            return int(number.read())
+    except FileNotFoundError:  # a /proc that was mounted with subset=pid has no /proc/sys
+        return _MOST_PIDS

@@ -364,6 +364,11 @@ class Template:
         return has_changed or bool(link.points[0] and not are_mounted(link.points))
 
     @property
+    def watched_sources(self) -> SourceFiles | None:
+        """The source files of its process, if it follows their changes; the library's own."""
+        return self._files
+
+    @property
     def most_output(self) -> int | None:
         """The bytes that each call may write where they are captured; the library's own."""
         sandbox = self._start.sandbox
