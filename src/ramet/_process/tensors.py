@@ -63,9 +63,8 @@ def _is_plain_memory(tensor: Any) -> bool:
 
 def restored(memory: Any, dtype: Any, shape: tuple[int, ...], requires_grad: bool) -> Any:
     """The tensor, in that memory; in a copy where it may not be written, or its numbers are not aligned."""
-    import torch  # type: ignore[import-not-found]
-
     if not memory.flags.writeable or memory.ctypes.data % dtype.itemsize:
         memory = memory.copy()
+    torch = sys.modules["torch"]  # of which dtype is
     tensor = torch.from_numpy(memory).view(dtype).view(shape)
     return tensor.requires_grad_() if requires_grad else tensor
