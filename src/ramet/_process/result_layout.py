@@ -226,15 +226,25 @@ def _pickled(outcome: object) -> list[Any]:
     """The pickle, and its buffers outside of it."""
     import pickle
 
-    from .tensors import dumps
-
     buffers: list[pickle.PickleBuffer] = []
     try:
-        data = dumps(outcome, buffers.append)
+        data = _dumps(outcome, buffers.append)
     except pickle.PicklingError:
         buffers.clear()
         data = _pickled_by_search(outcome, buffers.append)
     return [data, *(buffer.raw() for buffer in buffers)]
+
+
+def _dumps(outcome: object, keep: Callable[[Any], object]) -> bytes:
+    import pickle
+    import sys
+
+    # An interpreter with a GIL of its own, in which this runs without its module, cannot have loaded it.
+    if "torch" in sys.modules:
+        from .tensors import dumps
+
+        return dumps(outcome, keep)
+    return pickle.dumps(outcome, protocol=5, buffer_callback=keep)
 
 
 def _pickled_by_search(outcome: object, keep: Callable[[Any], object]) -> bytes:
