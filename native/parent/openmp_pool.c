@@ -13,21 +13,18 @@
 #include "task_state.h"
 
 #define LIBRARY "libgomp"
-#define MOST 8
 #define HARD 2 /* omp_pause_hard: nothing is kept */
 #define PATH_BYTES 4096
-
-typedef int pause_all(int kind);
 
 static struct {
     unsigned long long loaded, unloaded; /* objects, when it was looked for the last time */
     int count;
-    pause_all *pause[MOST];
+    ramet_openmp_pause *pause[RAMET_MOST_OPENMP];
 } found;
 
 static struct {
     int count;
-    char path[MOST][PATH_BYTES];
+    char path[RAMET_MOST_OPENMP][PATH_BYTES];
 } named;
 
 static bool is_libgomp(const char *path)
@@ -45,7 +42,7 @@ static int note_name(struct dl_phdr_info *object, size_t size, void *first)
     *(bool *)first = false;
     found.loaded = object->dlpi_adds;
     found.unloaded = object->dlpi_subs;
-    if (named.count < MOST && is_libgomp(object->dlpi_name) && strlen(object->dlpi_name) < PATH_BYTES)
+    if (named.count < RAMET_MOST_OPENMP && is_libgomp(object->dlpi_name) && strlen(object->dlpi_name) < PATH_BYTES)
         strcpy(named.path[named.count++], object->dlpi_name);
     return 0;
 }
@@ -86,28 +83,29 @@ static bool may_be_lost(void)
         return judged.may_be_lost;
     if (!ramet_owns_memory()) /* what is written here is read by who owns it */
         return true;
-    judged.may_be_lost = !ramet_has_executed();
+    judged.may_be_lost = found.count > 0 && !ramet_has_executed();
     judged.epoch = epoch;
     return judged.may_be_lost;
 }
 
-void ramet_judge_openmp_pools(void)
+struct ramet_openmp ramet_find_openmp(void)
 {
-    may_be_lost();
-}
-
-static bool were_ended;
-
-void ramet_end_openmp_pools(void)
-{
+    struct ramet_openmp here = {0};
     look();
-    were_ended = !may_be_lost();
-    for (int i = 0; were_ended && i < found.count; i++)
-        were_ended = found.pause[i](HARD) == 0;
+    here.is_lost = may_be_lost();
+    here.count = here.is_lost ? 0 : found.count;
+    memcpy(here.pause, found.pause, sizeof here.pause);
+    return here;
 }
 
-void ramet_note_openmp_pools(void)
+void ramet_end_openmp_pools(struct ramet_openmp *here)
 {
-    judged.may_be_lost = !were_ended;
+    for (int i = 0; i < here->count; i++)
+        here->is_lost |= here->pause[i](HARD) != 0;
+}
+
+void ramet_note_openmp_pools(const struct ramet_openmp *before)
+{
+    judged.may_be_lost = before->is_lost;
     judged.epoch = ramet_epoch();
 }

@@ -4,15 +4,27 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
+#define RAMET_MOST_OPENMP 8
+
+typedef int ramet_openmp_pause(int kind);
+
+/* Those libgomps that are loaded: torch, scikit-learn and others bring their own. */
+struct ramet_openmp {
+    int count;
+    bool is_lost; /* a copy of the calling thread cannot have threads of its own */
+    ramet_openmp_pause *pause[RAMET_MOST_OPENMP];
+};
+
 /*
- * Ends the threads of each libgomp that is loaded (torch, scikit-learn and others bring their own); it begins others
- * when it needs them. It does nothing in a parallel region, nor where this process is a copy by whose fork they
- * were lost. Not for several threads at once.
+ * What there is to end: nothing where this process is a copy by whose fork the threads may have been lost. When this is
+ * called first, that is judged for functions in this memory as well. Not for several threads at once.
  */
-void ramet_end_openmp_pools(void);
+struct ramet_openmp ramet_find_openmp(void);
 
-/* When the library is loaded: whether this process is such a copy, for functions in its memory as well. */
-void ramet_judge_openmp_pools(void);
+/* Ends the threads; others are begun when they are needed. It ends none in a parallel region. */
+void ramet_end_openmp_pools(struct ramet_openmp *here);
 
-/* In a copy of the process: for it they were ended before, if they could be. */
-void ramet_note_openmp_pools(void);
+/* In a copy of the process: what was so before. */
+void ramet_note_openmp_pools(const struct ramet_openmp *before);

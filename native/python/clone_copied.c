@@ -8,21 +8,21 @@
 
 #include "libc_fork.h"
 #include "libc_thread.h"
-#include "openmp_pool.h"
 #include "threads_at_rest.h"
 #include "unshare.h"
 
 /* ---- before and after it */
 
-static void before(void)
+static struct ramet_openmp before(void)
 {
-    ramet_end_openmp_pools();
+    struct ramet_openmp openmp = core_end_openmp();
     PyOS_BeforeFork();
+    return openmp;
 }
 
-static void after_in_child(void)
+static void after_in_child(const struct ramet_openmp *openmp)
 {
-    ramet_note_openmp_pools();
+    ramet_note_openmp_pools(openmp);
     PyOS_AfterFork_Child();
 }
 
@@ -74,6 +74,7 @@ static void run_and_exit(struct core_request *request)
 /* What the child needs from before the clone call; it finds the copy in its own memory. */
 struct copied {
     const struct core_request *request;
+    const struct ramet_openmp *openmp;
     ramet_sigset mask;
     int *tid_word;
     void *robust_list;
@@ -94,7 +95,7 @@ static int run_by_hand(void *fn, void *arg, void *context)
     const struct copied *copied = context;
     measure_stack(copied->request);
     set_up(copied);
-    after_in_child();
+    after_in_child(copied->openmp);
     return run(copied->request, fn, arg);
 }
 
@@ -106,10 +107,10 @@ static void ask_for_tid_word(struct ramet_clone_args *args, int *tid_word)
     ramet_set_address(args, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, tid_word);
 }
 
-static long clone_by_hand(const struct core_request *request, const struct ramet_entry *leaving)
+static long clone_by_hand(const struct core_request *request, const struct ramet_openmp *openmp, const struct ramet_entry *leaving)
 {
     struct ramet_request asked = request->kernel;
-    struct copied copied = {.request = request, .tid_word = ramet_tid_word()};
+    struct copied copied = {.request = request, .openmp = openmp, .tid_word = ramet_tid_word()};
     struct ramet_entry entry = {run_by_hand, &copied, request->fn, request->arg, __NR_exit_group};
     copied.robust_list = ramet_robust_list(&copied.robust_length);
     ask_for_tid_word(&asked.args, copied.tid_word);
@@ -126,12 +127,12 @@ static long clone_by_hand(const struct core_request *request, const struct ramet
  * The fork handlers run in a fork() before, which makes no child. A lock that another thread holds at the
  * clone call stays locked in the child: so this waits until the others sleep.
  */
-static long clone_beside_libc(const struct core_request *request, const struct ramet_entry *leaving)
+static long clone_beside_libc(const struct core_request *request, const struct ramet_openmp *openmp, const struct ramet_entry *leaving)
 {
     if (!core_is_alone())
         ramet_run_fork_handlers();
     ramet_await_threads_at_rest();
-    return clone_by_hand(request, leaving);
+    return clone_by_hand(request, openmp, leaving);
 }
 
 /* ---- the clone call */
@@ -144,7 +145,7 @@ static ramet_sigset signal_mask(void)
 }
 
 /* Returns twice; but once where a function is called on another stack, or cannot use libc. */
-static long make_child(const struct core_request *request)
+static long make_child(const struct core_request *request, const struct ramet_openmp *openmp)
 {
     struct ramet_entry entry = {NULL, NULL, request->fn, request->arg, __NR_exit_group};
     if (leaves_libc(request)) {
@@ -157,7 +158,7 @@ static long make_child(const struct core_request *request)
     if (ramet_can_unshare(&request->kernel))
         pid = ramet_fork_and_unshare(&request->kernel);
     /* A filter may hide unshare(2) alone. */
-    return pid != -ENOSYS ? pid : clone_beside_libc(request, entry.run != NULL ? &entry : NULL);
+    return pid != -ENOSYS ? pid : clone_beside_libc(request, openmp, entry.run != NULL ? &entry : NULL);
 }
 
 bool core_may_copy(void)
@@ -170,13 +171,13 @@ bool core_may_copy(void)
 
 long core_clone_copied(struct core_request *request)
 {
-    before();
-    long pid = make_child(request);
+    const struct ramet_openmp openmp = before();
+    long pid = make_child(request, &openmp);
     if (pid != 0) {
         PyOS_AfterFork_Parent();
         return pid;
     }
-    after_in_child();
+    after_in_child(&openmp);
     if (request->fn != NULL)
         run_and_exit(request);
     return 0;
@@ -185,11 +186,11 @@ long core_clone_copied(struct core_request *request)
 /* Besides core_clone_copied(): no request says what to do, and libc's fork() does all but Python's part. */
 long core_fork(void)
 {
-    before();
+    const struct ramet_openmp openmp = before();
     pid_t pid = fork();
     int error = errno;
     if (pid == 0)
-        after_in_child();
+        after_in_child(&openmp);
     else
         PyOS_AfterFork_Parent();
     return pid < 0 ? -error : pid;

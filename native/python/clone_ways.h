@@ -3,6 +3,7 @@
 
 #include "called_names.h"
 #include "clone_request.h"
+#include "openmp_pool.h"
 #include "python_recovery.h"
 
 /* clone_copied.c: a memory of its own. The pid or -errno, and 0 in a child that returns twice. */
@@ -55,6 +56,9 @@ bool core_ask_left_threads(enum core_name name, long pid);
 
 /* native_threads.c. Whether a child that is to be killed has threads that Python does not know of; with the GIL. */
 bool core_has_native_threads(long pid);
+
+/* native_threads.c: before a copy, the calling thread's threads of OpenMP end. What a copy is to note. */
+struct ramet_openmp core_end_openmp(void);
 
 /*
  * After the end of a child that died within its function, and of all its threads, with the GIL: what libraries

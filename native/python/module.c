@@ -284,7 +284,7 @@ static int fill(PyObject *module)
     if (!core_recovery_read_switch())
         return -1;
     core_hear_of_end();
-    ramet_judge_openmp_pools();
+    ramet_find_openmp();
     return core_add_types(module) < 0 ? -1 : PyModule_AddFunctions(module, with_main_gil);
 }
 

@@ -7,7 +7,6 @@
 #include "epoch.h"
 #include "fork_handlers.h"
 #include "libc_fork.h"
-#include "openmp_pool.h"
 #include "proc_file.h"
 #include "task_state.h"
 
@@ -136,9 +135,21 @@ PyObject *core_run_fork_handlers(PyObject *module, PyObject *tids)
     return all < 0 ? NULL : PyBool_FromLong(all);
 }
 
+/* What a thread does at its end may need the GIL. */
+struct ramet_openmp core_end_openmp(void)
+{
+    struct ramet_openmp openmp = ramet_find_openmp();
+    if (openmp.count > 0) {
+        Py_BEGIN_ALLOW_THREADS
+        ramet_end_openmp_pools(&openmp);
+        Py_END_ALLOW_THREADS
+    }
+    return openmp;
+}
+
 PyObject *core_end_openmp_pools(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
-    ramet_end_openmp_pools();
+    core_end_openmp();
     Py_RETURN_NONE;
 }

@@ -26,6 +26,13 @@ static long threads(void)
     return ramet_task_threads(ramet_proc_number_of_process(getpid(), -1));
 }
 
+static struct ramet_openmp ended(void)
+{
+    struct ramet_openmp openmp = ramet_find_openmp();
+    ramet_end_openmp_pools(&openmp);
+    return openmp;
+}
+
 /* In a copy: it ends by a signal where it waits for ever. */
 static int computes(void)
 {
@@ -38,11 +45,11 @@ static void test_a_copy_computes(void)
 {
     compute();
     CHECK(threads() == 2);
-    ramet_end_openmp_pools();
-    CHECK(threads() == 1);
+    struct ramet_openmp openmp = ended();
+    CHECK(openmp.count == 1 && !openmp.is_lost && threads() == 1);
     pid_t pid = fork();
     if (pid == 0) {
-        ramet_note_openmp_pools();
+        ramet_note_openmp_pools(&openmp);
         _exit(computes());
     }
     CHECK(code_of(pid) == FOUND);
@@ -53,15 +60,15 @@ static void test_a_copy_computes(void)
 static void test_a_copy_of_a_copy_computes(void)
 {
     compute();
-    ramet_end_openmp_pools();
+    struct ramet_openmp openmp = ended();
     pid_t pid = fork();
     if (pid == 0) {
-        ramet_note_openmp_pools();
+        ramet_note_openmp_pools(&openmp);
         int code = computes();
-        ramet_end_openmp_pools();
+        openmp = ended();
         pid_t inner = fork();
         if (inner == 0) {
-            ramet_note_openmp_pools();
+            ramet_note_openmp_pools(&openmp);
             _exit(computes());
         }
         _exit(code_of(inner) == FOUND ? code : FAILED);
@@ -76,28 +83,29 @@ static void test_what_is_lost_is_let_alone(void)
     pid_t pid = fork();
     if (pid == 0) {
         alarm(SECONDS_OF_A_HANG);
-        ramet_end_openmp_pools();
-        _exit(FOUND);
+        _exit(ended().is_lost ? FOUND : FAILED);
     }
     CHECK(code_of(pid) == FOUND);
 }
 
 static void in_a_region(void *data)
 {
-    (void)data;
-    ramet_end_openmp_pools();
+    *(struct ramet_openmp *)data = ended();
 }
 
 static void test_nothing_is_done_in_a_parallel_region(void)
 {
-    parallel(in_a_region, NULL, 1, 0);
+    struct ramet_openmp openmp;
+    parallel(in_a_region, &openmp, 1, 0);
+    CHECK(openmp.is_lost);
     compute();
     CHECK(threads() == 2);
+    CHECK(!ended().is_lost);
 }
 
 int main(void)
 {
-    ramet_end_openmp_pools(); /* there is none to end */
+    CHECK(ramet_find_openmp().count == 0);
     void *library = dlopen("libgomp.so.1", RTLD_NOW);
     void *symbol = library == NULL ? NULL : dlsym(library, "GOMP_parallel");
     if (symbol == NULL || dlsym(library, "omp_pause_resource_all") == NULL)

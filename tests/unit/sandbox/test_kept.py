@@ -36,7 +36,7 @@ class _Confinement:
 
     is_current = True
 
-    def __init__(self, sandbox: Any) -> None:
+    def __init__(self, sandbox: Any, _others: Any) -> None:
         self.asked, self.used = sandbox, 0
         self.preparations: dict[object, object] = {}
         self.is_closed = False
