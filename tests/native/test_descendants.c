@@ -22,17 +22,19 @@ static void try_to_fork(void)
         pause();
 }
 
-/* A child, its child in a session of its own, and a child of that which has lost its parent. */
+/* A child, its child in a session of its own, and a child of that which has lost its parent by the time when all have told. */
 static void start_three(void)
 {
     if (fork() == 0) {
         if (fork() == 0) {
             setsid();
-            if (fork() == 0) {
+            const pid_t middle = fork();
+            if (middle == 0) {
                 if (fork() == 0)
                     try_to_fork();
                 _exit(0);
             }
+            CHECK(waitpid(middle, NULL, 0) == middle);
             try_to_fork();
         }
         try_to_fork();
