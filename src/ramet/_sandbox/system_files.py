@@ -5,14 +5,13 @@ They are looked at once in a process, and again when a path of them leads to ano
 
 import os
 import stat
-import struct
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from .._core import same_files
-from .ways import Way, way_of
+from .ways import Way, led_to, way_of
 
 # Programs and libraries, and of /etc what programs need to run at all and that tells nothing of
 # this machine's users.
@@ -37,7 +36,6 @@ _SYSTEM_FILES = (
     "/etc/services",
     "/etc/terminfo",
 )
-_NOTHING = 0, 0  # as same_files() takes a path that leads nowhere
 
 
 class SystemFile(NamedTuple):
@@ -74,19 +72,9 @@ def system_files() -> SystemFiles:
     looked = _looked.get(paths)
     if looked is None or not looked.is_current:
         # Identified first: what is replaced meanwhile is looked at again.
-        named = b"".join(os.fsencode(path) + b"\0" for path in paths)
-        words = [word for path in paths for word in _identity(path)]
-        looked = _Looked(named, struct.pack(f"={len(words)}Q", *words), _found(paths))
+        looked = _Looked(*led_to(paths), _found(paths))
         _looked[paths] = looked
     return looked.found
-
-
-def _identity(path: str) -> tuple[int, int]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return _NOTHING
-    return found.st_dev, found.st_ino
 
 
 def _found(paths: Sequence[str]) -> SystemFiles:

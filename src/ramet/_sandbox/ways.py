@@ -7,7 +7,8 @@ may read, and is refused. The links are read one by one, and what they lead to i
 """
 
 import os
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from .description import is_below
@@ -56,6 +57,22 @@ def way_of(path: str, known: dict[str, str | None] | None = None) -> Way:
             links[place] = target
             at, left = "/" if target.startswith("/") else at, target.split("/") + left
     return Way(at, tuple(links.items()))
+
+
+def led_to(paths: Sequence[str]) -> tuple[bytes, bytes]:
+    """The paths, and which files they lead to now, as same_files() takes them; zeros where that is none."""
+    words = [word for path in paths for word in _identity(path)]
+    return b"".join(os.fsencode(path) + b"\0" for path in paths), struct.pack(
+        f"={len(words)}Q", *words
+    )
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _target(place: str) -> str | None:

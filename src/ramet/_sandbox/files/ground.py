@@ -10,9 +10,8 @@ by now.
 
 import os
 import select
-import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
@@ -27,6 +26,7 @@ from ..identity.shared_counts import most_of_a_sandbox
 from ..planning.plan import Plan, refuse_changed_root
 from ..planning.waiting_child import kept_namespaces
 from ..view import View, view_of
+from ..ways import led_to
 from .bare_mounts import BareMounts, bare_mounts
 from .mount_points import mount_points
 from .replaced import ON_NOTHING, MountPoints, are_mounted, identified
@@ -114,7 +114,7 @@ class Ground:
 
     def _make_of_view(self) -> None:
         view = view_of(self._sandbox, self._layers)
-        self._files = _identified(_paths(self._sandbox, view))
+        self._files = led_to(_paths(self._sandbox, view))
         self.view = view
         self.points = ON_NOTHING
         if "mnt" in self._plan.namespaces:
@@ -233,11 +233,3 @@ def _paths(sandbox: Sandbox, view: View) -> list[str]:
 def _is_on_one_file_system(whole: str, part: str) -> bool:
     """Not what is mounted below a directory: its ids stay as they are."""
     return whole == part or os.stat(whole).st_dev == os.stat(part).st_dev
-
-
-def _identified(paths: Sequence[str]) -> tuple[bytes, bytes]:
-    """The paths and which files they are, as same_files() takes them."""
-    found = map(os.stat, paths)
-    words = [word for one in found for word in (one.st_dev, one.st_ino)]
-    named = b"".join(os.fsencode(path) + b"\0" for path in paths)
-    return named, struct.pack(f"={len(words)}Q", *words)
