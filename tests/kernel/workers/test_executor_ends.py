@@ -25,7 +25,7 @@ from ramet._kernel import procfs
 from ...activities import hang
 from ...constants import PATIENT_SECONDS, SECONDS, SLOWER, repeated
 from ...full_tables import free_descriptors
-from ...waiting import in_threads, nothing_unreaped, until
+from ...waiting import alarm, in_threads, nothing_unreaped, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -411,6 +411,19 @@ def test_shutdown_can_cancel_what_is_pending() -> None:
     assert all(future.cancelled() for future in pending)
     with pytest.raises(RuntimeError, match="after shutdown"):
         executor.submit(abs, -1)
+
+
+def test_a_shutdown_that_was_interrupted_can_be_repeated() -> None:
+    """Each time it waits for the call that runs, and for the end of its process."""
+    with ramet.Template() as template:
+        executor = Executor(1, template=template)
+        future = executor.submit(hang)
+        for _ in range(2):
+            with pytest.raises(InterruptedError), alarm(0.2):
+                executor.shutdown()
+        future.cancel()
+        executor.shutdown()
+        assert (executor._pool._tally.active, len(executor._pool._awaited)) == (0, 0)
 
 
 def test_a_map_that_is_late_says_so() -> None:

@@ -25,6 +25,7 @@ from ..in_call import reading_call
 from ..template.abandoned_start import AbandonableStart
 from . import interpreter_end
 from .awaited import Awaited
+from .call_future import CallFuture
 from .deadlines import Deadlines
 from .learning import Learning
 from .tally import Counts, Tally
@@ -67,6 +68,7 @@ class Pool:
         self._deadlines = Deadlines()
         self._tally = Tally(progress)
         self._thread: threading.Thread | None = None
+        self._end_of_thread = CallFuture[None]()
         self._beside: threading.Thread | None = None  # which begins calls for that one
         self._beside_lacked_room = False
         self._starts = AbandonableStart()  # of the template, by that thread
@@ -147,10 +149,14 @@ class Pool:
             self._run()  # there is nothing to wait for, and there may be no room for a thread
 
     def join(self) -> None:
-        """Wait until all calls are done, and all processes gone."""
+        """Wait until all calls are done, and all processes gone. It can be repeated when interrupted.
+
+        Before Python 3.13 a thread is said to have ended once a signal handler has raised in its join().
+        """
         thread = self._thread
         if thread is not None and not self._is_copy:
             thread.join()
+            self._end_of_thread.result()
 
     def signal(self, number: int) -> None:
         """Send a signal to each process that runs a call, and what it has started if it is SIGKILL."""
@@ -364,7 +370,10 @@ class Pool:
             take()  # whoever starts it has it, until start() has returned or raised
             is_chosen = threading.current_thread() is self._thread
         if is_chosen:
-            self._run()
+            try:
+                self._run()
+            finally:
+                self._end_of_thread.set_result(None)
 
     def _run(self) -> None:
         try:
