@@ -6,6 +6,7 @@ from collections import ChainMap
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from .._kernel.signal_handlers import is_from_handler
 from .._process.result_layout import in_words
 from .._workers.crossing.by_value import by_value_pickler
 from .clone_process import CloneProcess, like_its_contexts
@@ -55,6 +56,8 @@ class Crossing:
         try:
             return self._pickled(make, (value, *self._sendable(make, definitions)))
         except Exception as error:
+            if is_from_handler(error):
+                raise
             if refused is not None:
                 raise refused from None
             error.add_note(HOW_TO_RUN_IT)
@@ -81,6 +84,8 @@ class Crossing:
         try:
             self._pickled(make, value)
         except Exception as error:
+            if is_from_handler(error):
+                raise
             return error
         finally:
             del self._descriptors[start:]

@@ -311,3 +311,25 @@ def test_a_pool_is_made_after_its_functions(tmp_path: Path) -> None:
         code=1,
     )
     assert "the main program had not defined later when this process was started" in told
+
+
+def test_what_a_handler_raises_is_no_reason_why_a_definition_is_missing(tmp_path: Path) -> None:
+    """The process would begin without what a timer has interrupted: who starts it hears of that."""
+    program = """
+    import signal
+    class Interrupting:
+        def __reduce__(self):
+            signal.raise_signal(signal.SIGALRM)
+            return Interrupting, ()
+    def takes(one=Interrupting()):
+        pass
+    def late(*_):
+        raise TimeoutError("late")
+    signal.signal(signal.SIGALRM, late)
+    with ramet.multiprocessing.context(main="never") as context:
+        try:
+            context.Process(target=lambda: None).start()
+        except TimeoutError as error:
+            print(error)
+    """
+    assert _output(tmp_path, program) == "runs __main__\nlate\n"

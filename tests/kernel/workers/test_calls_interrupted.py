@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
@@ -24,7 +25,7 @@ from ramet._workers.template import (
 )
 from ramet._workers.template import template as template_module
 
-from ...waiting import until
+from ...waiting import alarm, until
 from ..sandbox.taken_away import needs_all
 
 
@@ -102,6 +103,48 @@ def test_the_next_call_does_not_wait_for_an_answer_that_never_comes(spares: int)
                 break
         assert step > 10
     gc.collect()
+
+
+class Interrupting:
+    """A signal comes as it is pickled."""
+
+    def __call__(self) -> None: ...
+
+    def __reduce__(self) -> Any:
+        signal.raise_signal(signal.SIGALRM)
+        return Interrupting, ()
+
+
+def asks_by_executor(template: ramet.Template) -> None:
+    """Submit a call, which is begun at once, as a process waits."""
+    with ramet.Executor(1, template=template) as executor:
+        assert executor.submit(abs, -2).result(SECONDS) == 2
+        until(executor._pool._template.has_spare)
+        try:
+            executor.submit(id, Interrupting())
+        finally:
+            assert executor.submit(abs, -2).result(SECONDS) == 2
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda template: template.clone(id, Interrupting()),
+        lambda template: template.derive(setup=Interrupting()),
+        asks_by_executor,
+    ],
+    ids=["clone", "derive", "submit"],
+)
+@pytest.mark.usefixtures("nothing_left")
+def test_what_a_handler_raises_as_a_call_is_pickled(
+    ask: Callable[[ramet.Template], object],
+) -> None:
+    """It is raised as it is, also an Exception: the call is not said to be what cannot be pickled."""
+    with ramet.Template() as template:
+        with pytest.raises(TimeoutError) as raised, alarm(10 * SECONDS, TimeoutError):
+            ask(template)
+        assert "pickled" not in str(raised.value)
+        assert template.clone(abs, -2).result(SECONDS) == 2
 
 
 @needs_all

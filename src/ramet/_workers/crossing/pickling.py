@@ -16,6 +16,7 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from ..._core import named_call, plain_value
+from ..._kernel.signal_handlers import is_from_handler
 from ..._process.result_layout import in_words
 from ..._process.tensors import dumps
 from .by_value import by_value_pickler
@@ -128,6 +129,8 @@ def pickled_call(
     try:
         return pickled((without_state(fn), tuple(map(without_state, args))))
     except Exception as error:
+        if is_from_handler(error):
+            raise
         parts = handed_over(fn, args, {}) if told is None else told()
         raise _refused(parts, error) from error
 
@@ -150,9 +153,8 @@ def loaded_call(parts: Sequence[Any]) -> tuple[Callable[..., object], tuple[Any,
 def _refused(parts: Iterable[tuple[str, object]], error: Exception) -> Exception:
     """The same, that says which of them it is."""
     for what, value in parts:
-        try:
-            pickled(value)
-        except Exception as own:
+        own = _refusal_of(value)
+        if own is not None:
             name, (culprit, remedy) = _name_of(value), _culprit(value)
             why, line_end, notes = in_words(own).partition("\n")
             return TypeError(
@@ -160,6 +162,17 @@ def _refused(parts: Iterable[tuple[str, object]], error: Exception) -> Exception
                 f"{why}{remedy}{line_end}{notes}"
             )
     return TypeError(f"invalid call: it cannot be pickled: {in_words(error)}")
+
+
+def _refusal_of(value: object) -> Exception | None:
+    """Why it cannot be pickled; None where it can."""
+    try:
+        pickled(value)
+    except Exception as error:
+        if is_from_handler(error):
+            raise
+        return error
+    return None
 
 
 def handed_over(
@@ -187,9 +200,7 @@ def _name_of(value: object) -> str:
 def _culprit(value: object) -> tuple[str, str]:
     """What of it cannot be pickled, in words, and what to do about that; empty where it is not known."""
     for kind, name, part, remedy in _parts(value):
-        try:
-            pickled(part)
-        except Exception:
+        if _refusal_of(part) is not None:
             return f", of which the {kind} {name!r} cannot be", remedy
     return "", ""
 

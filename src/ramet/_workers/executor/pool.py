@@ -680,7 +680,8 @@ class Pool:
 
     def _is_interrupt(self, error: BaseException) -> bool:
         """Whether it ends what the calling thread does: not the pool's threads, which all calls need."""
-        return not isinstance(error, Exception) and not self._is_in_own_thread()
+        is_interrupt = not isinstance(error, Exception) or is_from_handler(error)
+        return is_interrupt and not self._is_in_own_thread()
 
     def _is_in_own_thread(self) -> bool:
         return threading.current_thread() in (self._thread, self._beside)

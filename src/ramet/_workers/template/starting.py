@@ -15,6 +15,7 @@ from ..._core import new_child
 from ..._function.clone import clone
 from ..._kernel.clone_bits import NEWPID, PARENT
 from ..._kernel.descriptors import STANDARD, is_standard
+from ..._kernel.signal_handlers import is_from_handler
 from ..._process.child import Child
 from ..._process.data_codec import texts_of
 from ..._process.remote_error import RemoteTraceback, printable
@@ -242,6 +243,8 @@ def _crossing(loading: Loading) -> tuple[Any, ...]:
     try:
         return pickled(loading)
     except Exception as error:
+        if is_from_handler(error):
+            raise
         raise TypeError(
             f"invalid setup or warm: expected functions that can be pickled, got {loading.setup!r} and "
             f"{loading.warm!r}: {error}"
