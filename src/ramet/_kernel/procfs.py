@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from resource import RUSAGE_SELF, getrusage
 
 from ..errors import spawn_error
@@ -190,6 +191,15 @@ def number_of(pidfd: int) -> int:
     if number <= 0:
         raise ProcessLookupError(errno.ESRCH, "/proc does not show the process of the pidfd")
     return number
+
+
+def numbers_of_all_pidfds() -> set[int]:
+    """The numbers of all processes of which this process has a pidfd."""
+    found = set()
+    for name in os.listdir("/proc/thread-self/fd"):
+        with suppress(OSError):  # another file, or closed meanwhile
+            found.add(number_of(int(name)))
+    return found
 
 
 def number_by_pid(pid: int) -> int:

@@ -17,14 +17,18 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet._workers.template import clones_by_name
 from ramet._workers.template.link import Link
 from ramet._workers.template.starting import Fresh
 
+from ...activities import hang
 from ...constants import PATIENT_SECONDS, SECONDS, WALL
 from ...looking import state_of
 from ...waiting import in_threads, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
+
+LEAST_PIDS = 4  # after which half of them are fewer than half of all
 
 
 def run(template: ramet.Template, fn: Any, *args: Any, **options: Any) -> Any:
@@ -401,6 +405,19 @@ def test_calls_that_run_go_on_when_their_template_dies() -> None:
             assert child.result(PATIENT_SECONDS) == b"x"
         os.close(gate)
         os.close(opener)
+
+
+def test_a_call_that_runs_goes_on_where_pids_have_begun_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its pid is as that of a clone of which its template had no time to tell."""
+    with ramet.Template(spares=0) as template:
+        child = template.clone(hang)
+        while (since := template._link._last_told - child.pid) < LEAST_PIDS:
+            assert run(template, abs, -1) == 1
+        monkeypatch.setattr(clones_by_name, "_pid_max", lambda: since * 3 // 2)
+    with child:
+        assert child.poll() is None
 
 
 # ---- source files that change

@@ -88,16 +88,19 @@ class ClonesByName:
         """The template may have been killed between a clone call and its answer: end what it had made.
 
         That is one clone, and before it the init of its namespace. Their caller is their parent, and has
-        been told of all that have pids before theirs.
+        been told of all that have pids before theirs. Of a call that runs for so long that the kernel has
+        given all pids since it has a pidfd, as it has of all that it was told of.
         """
         if not self._name or not procfs.shows_own_pids():
             return
         ages = {pid: _pids_since(last_told, pid) for pid in procfs.children(os.getpid())}
-        untold = [pid for pid, since in ages.items() if 0 < since < _pid_max() // 2]
+        newer = [pid for pid, since in ages.items() if 0 < since < _pid_max() // 2]
+        untold = [pid for pid in newer if self._has_its_name(pid)]
+        told = procfs.numbers_of_all_pidfds() if untold else set()
         for pid in sorted(
             untold, key=ages.__getitem__, reverse=True
         ):  # the init waits for the clone
-            if self._has_its_name(pid):
+            if pid not in told:
                 kill_and_reap(pid)
 
     def _has_its_name(self, pid: int) -> bool:
