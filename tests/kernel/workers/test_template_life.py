@@ -17,6 +17,9 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet._workers.crossing import messages
+from ramet._workers.crossing.template_messages import LOADED, MADE
+from ramet._workers.in_template import template_process
 from ramet._workers.template import clones_by_name
 from ramet._workers.template.link import Link
 from ramet._workers.template.starting import Fresh
@@ -418,6 +421,30 @@ def test_a_call_that_runs_goes_on_where_pids_have_begun_again(
         monkeypatch.setattr(clones_by_name, "_pid_max", lambda: since * 3 // 2)
     with child:
         assert child.poll() is None
+
+
+def test_a_derived_template_whose_base_was_killed_before_it_told_of_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also one that has loaded by then, and is ready to serve."""
+    loaded, tells = os.pipe()
+
+    def send(channel: Any, kind: int, *what: Any, **how: Any) -> None:
+        """In the copies of this process that are the templates."""
+        if kind == MADE:
+            os.read(loaded, 1)
+            os.kill(os.getpid(), signal.SIGKILL)
+        messages.send(channel, kind, *what, **how)
+        if kind == LOADED:
+            os.write(tells, b"x")
+
+    monkeypatch.setattr(template_process, "send", send)
+    with ramet.Template.from_here(spares=0) as template, pytest.warns(ramet.TemplateRestarted):
+        os.read(loaded, 1)
+        with pytest.raises(ramet.TemplateError, match="has ended 3 times"):
+            template.derive()
+    os.close(loaded)
+    os.close(tells)
 
 
 # ---- source files that change

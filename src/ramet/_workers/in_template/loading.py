@@ -13,13 +13,13 @@ from ... import _core
 from ..._kernel import procfs
 from ..._kernel.timeouts import pauses
 from ..crossing.messages import Channel, send
-from ..crossing.process_names import new_name
 from ..crossing.template_messages import LOADS, Loading
 from ..in_call.serving import leave_channel
 from .fork_handlers import leave_out_needless
 from .fork_hazards import refuse_hazards, require_threads_shown, threads_left
 
 _PATIENCE_SECONDS = 1.0
+_NAME = "/proc/thread-self/comm"
 # Of the copies of jemalloc in pyarrow and in polars, by the names that these give it: without the thread
 # that gives memory back. Source: jemalloc(3), background_thread.
 _SETTINGS_OF_ALLOCATORS = ("JE_ARROW_MALLOC_CONF", "_RJEM_MALLOC_CONF")
@@ -124,17 +124,23 @@ def _lazy_names(lazy: type) -> set[tuple[int, str]]:
     }
 
 
-def take_name() -> str:
-    """A name of its own, which clones take over; empty where it cannot be set."""
-    name = new_name()
+def take_name(name: str) -> bool:
+    """Take a name, which clones take over. Returns whether it could be set."""
     try:
-        with open(
-            "/proc/thread-self/comm", "wb"
-        ) as comm:  # text needs a codec, which may not be readable
+        with open(_NAME, "wb") as comm:  # text needs a codec, which may not be readable
             comm.write(name.encode())
     except OSError:
-        return ""
-    return name
+        return False
+    return True
+
+
+def may_take_name() -> bool:
+    """Whether one can be set. It stays as it is."""
+    try:
+        with open(_NAME, "wb"):
+            return True
+    except OSError:
+        return False
 
 
 def source_files() -> list[str]:

@@ -32,6 +32,7 @@ from ...errors import TemplateError
 from ..crossing.messages import Channel, channels, receive, send, understood
 from ..crossing.outcome import rights
 from ..crossing.pickling import loaded
+from ..crossing.process_names import new_name
 from ..crossing.template_messages import (
     CONFINE,
     DERIVE,
@@ -74,7 +75,7 @@ from .clone_work import (
 )
 from .fork_handlers import leave_out_newer
 from .fork_hazards import threads_left
-from .loading import import_cloudpickle, load, source_files, take_name
+from .loading import import_cloudpickle, load, may_take_name, source_files, take_name
 from .renewals import renewals
 from .yielding import TO_YIELD_NO_MORE, begin_to_yield, yield_no_more
 
@@ -86,10 +87,13 @@ _MAY_LEAVE, _IN_NAMESPACE, _BY_WALK = range(3)
 
 
 class _Template:
+    _is_derived = False
+
     def __init__(self, control: Channel, *, dies_with_caller: bool) -> None:
         self._control = control
         self._dies_with_caller = dies_with_caller
         self._warm: Callable[[], object] | None = None
+        self._next_name = ""  # that it takes when its caller asks for something
         self._spares = 0  # that were made here, and not by the core
         # What the core makes alone, see Channel.serve_clones().
         self._known: list[Known] = []
@@ -129,8 +133,20 @@ class _Template:
         signal.signal(
             signal.SIGINT, signal.SIG_IGN
         )  # a terminal sends it to all: calls get it alone
-        described = json.dumps([take_name(), *source_files()])
+        described = json.dumps([self._name(), *source_files()])
         send(self._control, LOADED, (described.encode(),))
+
+    def _name(self) -> str:
+        """That of its clones, for its caller to find them by; empty where it cannot be set.
+
+        A derived one keeps for now that of its base, which may be killed before it has told of this one:
+        the caller ends what has the base's name then.
+        """
+        name = new_name()
+        if not self._is_derived:
+            return name if take_name(name) else ""
+        self._next_name = name if may_take_name() else ""
+        return self._next_name
 
     def _prepare_for_itself(self) -> None:
         """What clones use is made once: what they make they have to write to."""
@@ -173,6 +189,9 @@ class _Template:
     def serve(self) -> int:
         """Carry out requests until the caller closes the socket. Returns the exit code."""
         while (served := self._control.serve_clones(self._known, self._run_clone)) is not None:
+            if self._next_name:
+                take_name(self._next_name)
+                self._next_name = ""
             try:
                 kind, parts, descriptors = understood(served[0])
                 if kind == CONFINE:
@@ -458,6 +477,7 @@ class _Template:
         self._take_interrupts()
         unmark(self._mask)
         derived = _Template(channel, dies_with_caller=self._dies_with_caller)
+        derived._is_derived = True
         derived._warm = self._warm
         derived._confines = self._confines
         derived.load(parts)
