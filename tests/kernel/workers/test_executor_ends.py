@@ -1,6 +1,7 @@
 """How calls of an executor end: deadlines, cancellation, memory, deaths, and what is left of them."""
 
 import asyncio
+import gc
 import os
 import resource
 import select
@@ -21,6 +22,7 @@ import ramet
 from ramet import ChildDied, DeadlineExceeded, Executor
 from ramet import CloneFlag as F
 from ramet._kernel import procfs
+from ramet._workers.executor import interpreter_end
 
 from ...activities import hang
 from ...constants import PATIENT_SECONDS, SECONDS, SLOWER, repeated
@@ -424,6 +426,20 @@ def test_a_shutdown_that_was_interrupted_can_be_repeated() -> None:
         future.cancel()
         executor.shutdown()
         assert (executor._pool._tally.active, len(executor._pool._awaited)) == (0, 0)
+
+
+def test_an_executor_that_was_interrupted_as_it_was_made_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also at the last step, when it has all that it needs."""
+
+    def interrupts(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(interpreter_end.pools, "add", interrupts)
+    with ramet.Template() as template, pytest.raises(KeyboardInterrupt):
+        Executor(1, template=template)
+    gc.collect()
 
 
 def test_a_map_that_is_late_says_so() -> None:

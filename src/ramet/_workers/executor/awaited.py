@@ -31,11 +31,15 @@ class Awaited:
     pool alone forgets them.
     """
 
+    _wakes: int | None = None
+    _maker = 0  # the class attributes are seen by __del__ when __init__ was interrupted
+
     def __init__(self, lock: "RLock") -> None:
         self._lock = lock
         self._workers: dict[int, Worker] = {}  # by its pidfd and by its channel
         self._events = select.epoll()
-        self._wakes: int | None = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wakes = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._maker = os.getpid()
         self._events.register(self._wakes, select.EPOLLIN)
 
     def close(self) -> None:
@@ -46,6 +50,11 @@ class Awaited:
         self._events.close()
         if wakes is not None:
             os.close(wakes)
+
+    def __del__(self) -> None:
+        """Of a pool that was interrupted as it was made."""
+        if self._maker == os.getpid() and self._wakes is not None:
+            os.close(self._wakes)
 
     @property
     def is_closed(self) -> bool:
