@@ -134,13 +134,21 @@ def data_bytes() -> int:
 class ResidentSize:
     """The resident set of a process, read from one open descriptor in about a microsecond.
 
-    A thread may close it while another one reads: that one has 0 from then on.
+    A thread may close it while another one reads: that one has 0 from then on. It is closed at the latest
+    with this object, whose owner may be a handle that was dropped.
     """
+
+    _maker = 0  # the class attribute is seen by __del__ when __init__ has raised
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._lock = threading.RLock()  # while it is read the number becomes no other file's
         self._file = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._maker = os.getpid()
+
+    def __del__(self) -> None:
+        if self._maker == os.getpid() and self._file >= 0:
+            os.close(self._file)
 
     def bytes(self) -> int:
         """The resident pages, shared ones included; 0 when the process has left its memory."""

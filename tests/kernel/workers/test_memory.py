@@ -1,5 +1,6 @@
 """The memory of a call: who exceeds it is told, whether a cgroup or a watch keeps the limit."""
 
+import gc
 import importlib.util
 import mmap
 import os
@@ -16,7 +17,9 @@ from ramet._limits import memory
 from ramet._limits.memory_place import find_place
 from ramet._workers.template.call_memory import CallMemory
 
+from ...activities import hang
 from ...constants import SECONDS
+from ...waiting import nothing_unreaped, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -217,6 +220,19 @@ def test_what_a_call_writes_and_the_executor_keeps_counts(keeper: str, reuse: in
             died = executor.submit(_print, 0).exception(SECONDS)
             assert isinstance(died, ChildDied)
             assert died.status.reason == OUT_OF_MEMORY
+
+
+@pytest.mark.usefixtures("keeper")
+@pytest.mark.filterwarnings("ignore:child .* was never waited for:ResourceWarning")
+def test_a_call_that_nobody_has_leaves_no_descriptor() -> None:
+    """It runs on when its handle is dropped, and nothing reads its memory any more."""
+    with Template(spares=0) as template:
+        child = template.clone(hang, memory=BUDGET)
+        pid = child.pid
+        del child
+        gc.collect()
+        os.kill(pid, signal.SIGKILL)
+        until(nothing_unreaped)
 
 
 def test_it_is_measured_beside_the_process_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
