@@ -64,7 +64,7 @@ class MemoryBudget:
 class CgroupBudget(MemoryBudget):
     """A cgroup for one call at a time. It is removed when it is dropped without having been given back."""
 
-    _maker = 0  # the class attribute is seen by __del__ when __init__ did not run
+    _maker = 0  # the class attribute is seen by __del__ when __init__ did not run to its end
 
     def __init__(self, budget_bytes: int, place: CgroupPlace) -> None:
         super().__init__(budget_bytes)
@@ -176,7 +176,7 @@ class CgroupBudget(MemoryBudget):
         cgroup_names.remove_or_keep(self.path)
 
     def __del__(self) -> None:
-        if self._files and self._maker == os.getpid():
+        if self._maker == os.getpid() and self._files:  # in this order: see _maker
             self.close()
 
 

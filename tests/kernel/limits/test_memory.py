@@ -1,6 +1,7 @@
 """Budgets of memory in cgroups, each for one call at a time."""
 
 import contextlib
+import gc
 import os
 import signal
 import tempfile
@@ -239,6 +240,13 @@ def test_one_that_is_dropped_is_removed(limits: MemoryLimits) -> None:
     assert path.is_dir()
     del budget
     assert not path.exists()
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_was_interrupted_as_it_was_made_is_silent() -> None:
+    """Its finalizer is told of by nothing, whatever it has by then."""
+    CgroupBudget.__new__(CgroupBudget)
+    gc.collect()
 
 
 @pytest.mark.usefixtures("nothing_left")
