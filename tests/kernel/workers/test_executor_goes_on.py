@@ -723,8 +723,9 @@ def test_a_template_that_starts_again_ends_with_all(gate: Path, how: str) -> Non
         waiting = executor.submit(abs, -2)
         until(lambda: executor._pool._starts._loading is not None)
         getattr(executor, how)()
-    with pytest.raises(ramet.TemplateError, match="ended before it had loaded"):
+    with pytest.raises(ramet.TemplateError, match="ended before it had loaded") as told:
         waiting.result(0)
+    assert told.value.__notes__ == ["its executor was ended as it loaded, and with that its loading"]
 
 
 @pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")

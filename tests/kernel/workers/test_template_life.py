@@ -18,7 +18,7 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet._workers.crossing import messages
-from ramet._workers.crossing.template_messages import LOADED, MADE
+from ramet._workers.crossing.template_messages import LOADED, MADE, Loading
 from ramet._workers.in_template import template_process
 from ramet._workers.template import clones_by_name
 from ramet._workers.template.link import Link
@@ -445,6 +445,21 @@ def test_a_derived_template_whose_base_was_killed_before_it_told_of_it_ends(
             template.derive()
     os.close(loaded)
     os.close(tells)
+
+
+def _loads_for_nobody() -> None:
+    control, callers = messages.channels()
+    callers.close()
+    template = template_process._Template(control, dies_with_caller=False)
+    template.do(lambda: Loading((), None, None, (), trusted=True))
+
+
+def test_a_template_whose_caller_has_gone_as_it_loaded_says_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Nobody is there whom a traceback would tell anything."""
+    assert ramet.clone(_loads_for_nobody).wait(PATIENT_SECONDS).success
+    assert capfd.readouterr() == ("", "")
 
 
 # ---- source files that change

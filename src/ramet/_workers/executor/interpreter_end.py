@@ -17,7 +17,7 @@ def _end_all() -> None:
     """Like concurrent.futures: what was submitted is done first. An interrupt ends that, and all calls."""
     global is_begun
     is_begun = True
-    all_pools = list(pools)
+    all_pools = _all()
     if _has_been_interrupted():
         _kill_all(all_pools)
     try:
@@ -28,6 +28,14 @@ def _end_all() -> None:
     except KeyboardInterrupt:
         _kill_all(all_pools)
         raise
+
+
+def _all() -> "list[Pool]":
+    while True:
+        try:
+            return list(pools)
+        except RuntimeError:  # another thread has made one meanwhile
+            continue
 
 
 def _has_been_interrupted() -> bool:

@@ -134,7 +134,10 @@ class _Template:
             signal.SIGINT, signal.SIG_IGN
         )  # a terminal sends it to all: calls get it alone
         described = json.dumps([self._name(), *source_files()])
-        send(self._control, LOADED, (described.encode(),))
+        try:
+            send(self._control, LOADED, (described.encode(),))
+        except (BrokenPipeError, ConnectionResetError):  # the caller has gone meanwhile
+            _end(0)
 
     def _name(self) -> str:
         """That of its clones, for its caller to find them by; empty where it cannot be set.

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from ..._core import Held
 from ..._process.child import Child
+from ...errors import TemplateError
 
 T = TypeVar("T")
 
@@ -18,7 +19,7 @@ class AbandonableStart:
     def __init__(self) -> None:
         self._lock = RLock()  # a signal handler may abandon it as well
         self._loading: Child[None] | None = None
-        self._is_abandoned = False
+        self.is_abandoned = False
 
     def run(self, act: Callable[[], T]) -> T:
         """Call a function that starts some."""
@@ -32,7 +33,7 @@ class AbandonableStart:
         """From another thread: end what is being started, and what would be."""
         with Held(self._lock) as take:
             take()
-            self._is_abandoned = True
+            self.is_abandoned = True
             self._kill()
 
     def wait_for(self, process: Child[None] | None) -> None:
@@ -43,7 +44,7 @@ class AbandonableStart:
             self._kill()
 
     def _kill(self) -> None:
-        if self._is_abandoned and self._loading is not None:
+        if self.is_abandoned and self._loading is not None:
             self._loading.kill()
 
 
@@ -60,5 +61,9 @@ def abandonable(process: Child[None]) -> Iterator[None]:
     start.wait_for(process)
     try:
         yield
+    except TemplateError as error:
+        if start.is_abandoned:
+            error.add_note("its executor was ended as it loaded, and with that its loading")
+        raise
     finally:
         start.wait_for(None)
