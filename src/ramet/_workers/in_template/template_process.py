@@ -112,6 +112,12 @@ class _Template:
 
     def do(self, read: Callable[[], Loading]) -> None:
         """The same, for what is read by that."""
+        try:
+            self._do(read)
+        except (BrokenPipeError, ConnectionResetError):  # the caller has gone meanwhile
+            _end(0)
+
+    def _do(self, read: Callable[[], Loading]) -> None:
         _core.gather_objects(True)
         try:
             loading = read()
@@ -134,10 +140,7 @@ class _Template:
             signal.SIGINT, signal.SIG_IGN
         )  # a terminal sends it to all: calls get it alone
         described = json.dumps([self._name(), *source_files()])
-        try:
-            send(self._control, LOADED, (described.encode(),))
-        except (BrokenPipeError, ConnectionResetError):  # the caller has gone meanwhile
-            _end(0)
+        send(self._control, LOADED, (described.encode(),))
 
     def _name(self) -> str:
         """That of its clones, for its caller to find them by; empty where it cannot be set.
