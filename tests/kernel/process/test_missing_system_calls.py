@@ -581,3 +581,32 @@ def verbs_arrive() -> None:
 def test_all_verbs_without_pidfd_send_signal(number: int) -> None:
     """Where the call is hidden a child and its tree are stopped, interrupted and killed all the same."""
     run_hidden("pidfd_send_signal", number, verbs_arrive)
+
+
+def a_tree_ends() -> None:
+    import os
+
+    import ramet
+
+    # Whoever of them lives has the pipe open.
+    reading, writing = os.pipe()
+    argv = ["sh", "-c", "sleep 1000 & (sleep 1000; true) & echo x; wait"]
+    child = ramet.Popen(argv, stdout=writing)
+    os.close(writing)
+    os.read(reading, 2)
+    child.kill_tree()
+    assert os.read(reading, 1) == b""
+    child.wait(20)
+    os.close(reading)
+    try:
+        ramet.run(["sh", "-c", "sleep 1000 & wait"], timeout=0.1, kill_tree=True)
+    except ramet.TimeoutExpired:
+        pass
+    else:
+        raise AssertionError("it has not timed out")
+
+
+@HIDDEN
+def test_a_tree_without_pidfd_open(number: int) -> None:
+    """Where the call is hidden all of a tree are killed: their pids stand for them."""
+    run_hidden("pidfd_open", number, a_tree_ends)
