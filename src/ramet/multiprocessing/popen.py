@@ -1,5 +1,6 @@
 """The handle of one process, to be used as multiprocessing's own."""
 
+import errno
 import os
 import sys
 import threading
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # Of a process that somebody else has reaped; forkserver's for one that it knows nothing of.
 _UNKNOWN = 255
+_HIDDEN = {errno.ENOSYS, errno.EPERM}
 
 
 class Passed(NamedTuple):
@@ -45,6 +47,7 @@ class Popen(popen_fork.Popen):
         self._context = context
         self._maker = os.getpid()
         self._reaping = threading.Lock()
+        self._kept: tuple[int, ...] = ()
         super().__init__(process)
 
     def duplicate_for_child(self, fd: int) -> int:
@@ -52,10 +55,28 @@ class Popen(popen_fork.Popen):
         self.descriptors.append(fd)
         return len(self.descriptors) - 1
 
+    def open_parent(self) -> int:
+        """What becomes readable in the process when this one ends; the caller closes it.
+
+        Where a filter hides pidfd_open(2) it is a pipe, whose other end this one keeps, as forkserver does.
+        """
+        try:
+            return os.pidfd_open(os.getpid())
+        except OSError as error:
+            if error.errno not in _HIDDEN:
+                raise
+        sentinel, kept = os.pipe()
+        self._kept = (kept,)
+        return sentinel
+
     def _launch(self, process: BaseProcess) -> None:
         self._name = process.name
-        self.pid, self.sentinel, self._channel = self._context.clone(process, self)
-        self.finalizer = util.Finalize(self, util.close_fds, (self.sentinel,))
+        try:
+            self.pid, self.sentinel, self._channel = self._context.clone(process, self)
+        except BaseException:
+            util.close_fds(*self._kept)
+            raise
+        self.finalizer = util.Finalize(self, util.close_fds, (self.sentinel, *self._kept))
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
         """The exit code, negative for a signal; None while it runs, with WNOHANG."""

@@ -610,3 +610,34 @@ def a_tree_ends() -> None:
 def test_a_tree_without_pidfd_open(number: int) -> None:
     """Where the call is hidden all of a tree are killed: their pids stand for them."""
     run_hidden("pidfd_open", number, a_tree_ends)
+
+
+def processes_of_a_context_work() -> None:
+    import multiprocessing
+    import os
+
+    from ramet.multiprocessing import context
+
+    def tell(connection):  # type: ignore[no-untyped-def]
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        connection.send((parent.pid, parent.is_alive()))
+
+    descriptors = set()
+    with context(main="never", spares=0) as made:
+        reader, writer = made.Pipe(duplex=False)
+        for _ in range(3):
+            process = made.Process(target=tell, args=(writer,))
+            process.start()
+            assert reader.recv() == (os.getpid(), True)
+            process.join(20)
+            assert process.exitcode == 0
+            process.close()
+            descriptors.add(len(os.listdir("/proc/self/fd")))
+    assert len(descriptors) == 1, descriptors
+
+
+@HIDDEN
+def test_a_context_of_multiprocessing_without_pidfd_open(number: int) -> None:
+    """Where the call is hidden its processes know by a pipe whether their parent lives."""
+    run_hidden("pidfd_open", number, processes_of_a_context_work)
