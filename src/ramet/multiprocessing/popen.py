@@ -21,7 +21,8 @@ from .private_parts import util
 if TYPE_CHECKING:
     from .clone_context import CloneContext
 
-# Of a process that somebody else has reaped; forkserver's for one that it knows nothing of.
+# Of a process that somebody else has reaped, where its pidfd does not tell (before Linux 6.15);
+# forkserver's for one that it knows nothing of.
 _UNKNOWN = 255
 _HIDDEN = {errno.ENOSYS, errno.EPERM}
 
@@ -93,11 +94,12 @@ class Popen(popen_fork.Popen):
         try:
             ended = waitid(os.P_PIDFD, self.sentinel, os.WEXITED | WALL)
         except ChildProcessError:
-            return _UNKNOWN
-        assert ended is not None
-        status = from_waitid(*ended[1:])
+            status = pidfd.exit_status(self.sentinel)
+        else:
+            assert ended is not None
+            status = from_waitid(*ended[1:])
         self._tell_why_it_did_not_begin()
-        return -int(status.signal) if status.code is None else status.code  # type: ignore[arg-type]
+        return _UNKNOWN if status.returncode is None else status.returncode
 
     def _tell_why_it_did_not_begin(self) -> None:
         """On standard error, as a process tells itself what it raised; one that begins sends no outcome."""
