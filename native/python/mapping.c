@@ -36,10 +36,17 @@ static MappingObject *on_their_way;
 
 /* ---- the memory */
 
+/* Where mlockall(MCL_FUTURE) holds, the kernel makes all pages of what can be accessed at once: of the machine's memory. */
 static void *map(size_t size)
 {
-    void *start = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return start == MAP_FAILED ? NULL : start;
+    void *start = mmap(NULL, size, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED)
+        return NULL;
+    munlock(start, size);
+    if (mprotect(start, size, PROT_READ | PROT_WRITE) == 0)
+        return start;
+    munmap(start, size);
+    return NULL;
 }
 
 /* Less where a limit (RLIMIT_AS, strict overcommit) says so; as much again is left for the function. */

@@ -101,7 +101,9 @@ class OfPython(Confinement):
 
 def with_path(sandbox: Sandbox) -> Sandbox:
     """The same, which shows the directories of sys.path, and this package."""
-    found = [os.path.abspath(path) for path in sys.path if path and os.path.exists(path)]
+    named: list[object] = [*sys.path]  # imports pass over what is no text, such as a Path
+    texts = [path for path in named if isinstance(path, str) and path]
+    found = [os.path.abspath(path) for path in texts if os.path.exists(path)]
     found.append(_PACKAGE)  # an editable install has it elsewhere
     decided, written = (*sandbox.write, *sandbox.hidden), written_directories(sandbox.write)
     found = [path for path in found if not is_below(os.path.realpath(path), OWN_DIRECTORY)]

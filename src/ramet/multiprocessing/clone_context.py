@@ -86,7 +86,7 @@ class CloneContext(BaseContext):
         (prepared,) = crossing.plain(preparation)
         parts = crossing.with_definitions((self, process), what)
         _require_few(popen.descriptors)
-        parent = os.pidfd_open(os.getpid())
+        parent = popen.open_parent()
         request = CallRequest.of_nothing()
         request.pass_on((resource_tracker.getfd(), parent, *popen.descriptors))
         try:

@@ -1,5 +1,6 @@
 """The handle of one process, to be used as multiprocessing's own."""
 
+import errno
 import os
 import sys
 import threading
@@ -20,8 +21,10 @@ from .private_parts import util
 if TYPE_CHECKING:
     from .clone_context import CloneContext
 
-# Of a process that somebody else has reaped; forkserver's for one that it knows nothing of.
+# Of a process that somebody else has reaped, where its pidfd does not tell (before Linux 6.15);
+# forkserver's for one that it knows nothing of.
 _UNKNOWN = 255
+_HIDDEN = {errno.ENOSYS, errno.EPERM}
 
 
 class Passed(NamedTuple):
@@ -45,6 +48,7 @@ class Popen(popen_fork.Popen):
         self._context = context
         self._maker = os.getpid()
         self._reaping = threading.Lock()
+        self._kept: tuple[int, ...] = ()
         super().__init__(process)
 
     def duplicate_for_child(self, fd: int) -> int:
@@ -52,10 +56,28 @@ class Popen(popen_fork.Popen):
         self.descriptors.append(fd)
         return len(self.descriptors) - 1
 
+    def open_parent(self) -> int:
+        """What becomes readable in the process when this one ends; the caller closes it.
+
+        Where a filter hides pidfd_open(2) it is a pipe, whose other end this one keeps, as forkserver does.
+        """
+        try:
+            return os.pidfd_open(os.getpid())
+        except OSError as error:
+            if error.errno not in _HIDDEN:
+                raise
+        sentinel, kept = os.pipe()
+        self._kept = (kept,)
+        return sentinel
+
     def _launch(self, process: BaseProcess) -> None:
         self._name = process.name
-        self.pid, self.sentinel, self._channel = self._context.clone(process, self)
-        self.finalizer = util.Finalize(self, util.close_fds, (self.sentinel,))
+        try:
+            self.pid, self.sentinel, self._channel = self._context.clone(process, self)
+        except BaseException:
+            util.close_fds(*self._kept)
+            raise
+        self.finalizer = util.Finalize(self, util.close_fds, (self.sentinel, *self._kept))
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
         """The exit code, negative for a signal; None while it runs, with WNOHANG."""
@@ -72,11 +94,12 @@ class Popen(popen_fork.Popen):
         try:
             ended = waitid(os.P_PIDFD, self.sentinel, os.WEXITED | WALL)
         except ChildProcessError:
-            return _UNKNOWN
-        assert ended is not None
-        status = from_waitid(*ended[1:])
+            status = pidfd.exit_status(self.sentinel)
+        else:
+            assert ended is not None
+            status = from_waitid(*ended[1:])
         self._tell_why_it_did_not_begin()
-        return -int(status.signal) if status.code is None else status.code  # type: ignore[arg-type]
+        return _UNKNOWN if status.returncode is None else status.returncode
 
     def _tell_why_it_did_not_begin(self) -> None:
         """On standard error, as a process tells itself what it raised; one that begins sends no outcome."""

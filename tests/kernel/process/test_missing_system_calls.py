@@ -581,3 +581,63 @@ def verbs_arrive() -> None:
 def test_all_verbs_without_pidfd_send_signal(number: int) -> None:
     """Where the call is hidden a child and its tree are stopped, interrupted and killed all the same."""
     run_hidden("pidfd_send_signal", number, verbs_arrive)
+
+
+def a_tree_ends() -> None:
+    import os
+
+    import ramet
+
+    # Whoever of them lives has the pipe open.
+    reading, writing = os.pipe()
+    argv = ["sh", "-c", "sleep 1000 & (sleep 1000; true) & echo x; wait"]
+    child = ramet.Popen(argv, stdout=writing)
+    os.close(writing)
+    os.read(reading, 2)
+    child.kill_tree()
+    assert os.read(reading, 1) == b""
+    child.wait(20)
+    os.close(reading)
+    try:
+        ramet.run(["sh", "-c", "sleep 1000 & wait"], timeout=0.1, kill_tree=True)
+    except ramet.TimeoutExpired:
+        pass
+    else:
+        raise AssertionError("it has not timed out")
+
+
+@HIDDEN
+def test_a_tree_without_pidfd_open(number: int) -> None:
+    """Where the call is hidden all of a tree are killed: their pids stand for them."""
+    run_hidden("pidfd_open", number, a_tree_ends)
+
+
+def processes_of_a_context_work() -> None:
+    import multiprocessing
+    import os
+
+    from ramet.multiprocessing import context
+
+    def tell(connection):  # type: ignore[no-untyped-def]
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        connection.send((parent.pid, parent.is_alive()))
+
+    descriptors = set()
+    with context(main="never", spares=0) as made:
+        reader, writer = made.Pipe(duplex=False)
+        for _ in range(3):
+            process = made.Process(target=tell, args=(writer,))
+            process.start()
+            assert reader.recv() == (os.getpid(), True)
+            process.join(20)
+            assert process.exitcode == 0
+            process.close()
+            descriptors.add(len(os.listdir("/proc/self/fd")))
+    assert len(descriptors) == 1, descriptors
+
+
+@HIDDEN
+def test_a_context_of_multiprocessing_without_pidfd_open(number: int) -> None:
+    """Where the call is hidden its processes know by a pipe whether their parent lives."""
+    run_hidden("pidfd_open", number, processes_of_a_context_work)

@@ -126,6 +126,33 @@ def test_a_call_finds_the_caller_as_it_is_at_that_moment(
     assert run(shared, place)[3] == []
 
 
+class _Text(str):
+    """A path that is text, as some libraries have it."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("sandbox", [None, ramet.Sandbox()], ids=["open", "confined"])
+def test_paths_that_are_no_text(
+    sandbox: ramet.Sandbox | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Path on sys.path, which imports pass over, is left out; one in sys.argv is there as it is."""
+
+    def ends_of_path() -> tuple[Any, ...]:
+        kinds = sorted({type(one).__name__ for one in sys.path})
+        return kinds, sys.path[0], sys.path[-1], type(sys.argv[1]).__name__
+
+    monkeypatch.setattr(sys, "argv", ["program", tmp_path])
+    text = str(tmp_path)
+    monkeypatch.setattr(sys, "path", [_Text(text), tmp_path, os.fsencode(tmp_path), *sys.path])
+    with ramet.Template(["pathlib"], sandbox=sandbox) as template:
+        for number in range(2):
+            monkeypatch.setattr(sys, "path", [tmp_path, *sys.path, Path("/tmp"), f"/{number}"])
+            kinds, first, last, argument = run(template, ends_of_path)
+            assert (kinds, first, last) == (["str"], text, f"/{number}")
+            assert argument == "PosixPath"
+
+
 def test_a_directory_that_was_removed_is_the_calls_as_well(
     shared: ramet.Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

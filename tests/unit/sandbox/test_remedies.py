@@ -47,6 +47,15 @@ def test_user_namespaces(answer: Answer, around: Any, remedy: str) -> None:
     assert remedies.of_user_namespace(machine).startswith(remedy)
 
 
+def test_user_namespaces_of_root_without_rights() -> None:
+    """Since Linux 5.12 CAP_SETFCAP maps root; with it, and for another user, it is another cause."""
+    refused = {"user": Answer(errno.EPERM, "write /proc/self/uid_map")}
+    for uid, rights, said in ((0, set(), True), (0, {"SETFCAP"}, False), (1000, set(), False)):
+        around = {"capabilities": frozenset(rights)}
+        told = remedies.of_user_namespace(given(uid=uid, refused=refused, around=around))
+        assert told.startswith("start the caller with CAP_SETFCAP") == said
+
+
 def test_user_namespaces_without_proc() -> None:
     """Id maps are written in /proc, whatever else is set."""
     machine = given(refused={"user": NO}, proc=False, around={"max_user_namespaces": 0})

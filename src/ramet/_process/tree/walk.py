@@ -18,14 +18,16 @@ _REQUEST = (signal.SIGTERM, signal.SIGCONT)  # a stopped process handles it only
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0001, 0.01
 _LONGEST_STOP_SECONDS = 5.0
 _LONGEST_SLEEP_SECONDS = 0.05
+_NO_ROOM, _HIDDEN = {errno.EMFILE, errno.ENFILE}, {errno.ENOSYS, errno.EPERM}
+_WITHOUT_PIDFD = _NO_ROOM | _HIDDEN
 _RESERVE = 16  # descriptors that are left for files of /proc, and for other threads
 
 
 class _Member:
     """A process of the tree.
 
-    pidfd: None where the table of descriptors has no room. Then the pid stands for it: nobody reaps it
-    meanwhile, as its parent is stopped, or is this process.
+    pidfd: None where the table of descriptors has no room, or a filter hides pidfd_open(2). Then the pid
+    stands for it: nobody reaps it meanwhile, as its parent is stopped, or is this process.
     """
 
     def __init__(
@@ -267,11 +269,11 @@ def _wait_without_pidfds(members: list[_Member], deadline: float | None) -> bool
 
 
 def _opened(pid: int) -> int | None:
-    """A pidfd, None where there is no room for it. ProcessLookupError when the process has ended."""
+    """A pidfd, None where none can be had. ProcessLookupError when the process has ended."""
     try:
         descriptor = os.pidfd_open(pid)
     except OSError as error:
-        if error.errno in {errno.EMFILE, errno.ENFILE}:
+        if error.errno in _WITHOUT_PIDFD:
             return None
         raise
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -48,6 +48,10 @@ _OF_ANOTHER_MODULE = (
     "let the caller run outside of a landlock domain, and let the security module of this machine "
     "allow it: none that is known refuses it"
 )
+_AS_ROOT_WITHOUT_RIGHTS = (
+    "start the caller with CAP_SETFCAP (--cap-add=SETFCAP of a container), without which root cannot be "
+    "mapped into a user namespace, or as a plain user"
+)
 _NO_MORE = (errno.ENOSPC, errno.EUSERS)
 _DENIED = (errno.EPERM, errno.EACCES, errno.ENOSYS, KILLED)
 _IN_A_CONTAINER = {
@@ -78,11 +82,25 @@ def of_user_namespace(machine: Machine) -> str:
         return "sysctl -w user.max_user_namespaces=15000"
     if around.unprivileged_userns_clone == 0 and not around.may_mount:
         return "sysctl -w kernel.unprivileged_userns_clone=1"
-    if around.chrooted:
-        return "start the caller outside of the chroot, or make its root directory a mount point"
-    if around.apparmor_restricts and not around.may_mount:
+    if around.apparmor_restricts and not around.may_mount and not around.chrooted:
         return _of_apparmor()
+    return _of_place(machine, answer)
+
+
+def _of_place(machine: Machine, answer: Answer) -> str:
+    """What is not a setting of the machine."""
+    if machine.circumstances.chrooted:
+        return "start the caller outside of the chroot, or make its root directory a mount point"
+    if _lacks_right_to_map_root(machine, answer):
+        return _AS_ROOT_WITHOUT_RIGHTS
     return _of_denial("user", machine, answer)
+
+
+def _lacks_right_to_map_root(machine: Machine, answer: Answer) -> bool:
+    """The namespace was made, and the map refused: user_namespaces(7), since Linux 5.12."""
+    around = machine.circumstances
+    is_of_map = answer.errno == errno.EPERM and answer.call.endswith("/uid_map")
+    return is_of_map and around.uid == 0 and "SETFCAP" not in around.capabilities
 
 
 def of_namespace(kind: str, machine: Machine) -> str:

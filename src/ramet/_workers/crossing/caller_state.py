@@ -28,8 +28,8 @@ class CallerState:
         self.place = process_place()  # the directory and the files, compared at once
         self.cwd = _cwd()
         self.env: dict[bytes, bytes] = _env().copy()
-        self.argv = list(_argv())
-        self.path = list(sys.path)
+        self.argv = list(map(str, _argv()))  # a call whose caller has a Path there is sent that
+        self.path = _path()
         self.files = _files()
 
     def changes(self) -> tuple[dict[str, Any], Sequence[int]]:
@@ -53,8 +53,8 @@ class CallerState:
             }
         if (argv := _argv()) != self.argv:
             found["argv"] = list(argv)
-        if sys.path != self.path:
-            found["path"] = list(sys.path)
+        if (path := _path()) != self.path:
+            found["path"] = path
         if (files := _files()) == self.files:
             return found, ()
         moved = [n for n, a, b in zip(_STANDARD, files, self.files, strict=True) if a != b]
@@ -90,6 +90,12 @@ def _cwd() -> str | None:
 
 def _argv() -> list[str]:
     return getattr(sys, "argv", [])  # an embedding may have none, and anybody may delete it
+
+
+def _path() -> list[str]:
+    """Without what is no text, such as a Path, which Python's imports pass over."""
+    found: list[object] = [*sys.path]
+    return [str(one) for one in found if isinstance(one, str)]
 
 
 def _env() -> dict[bytes, bytes]:
