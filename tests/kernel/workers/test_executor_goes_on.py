@@ -725,7 +725,9 @@ def test_a_template_that_starts_again_ends_with_all(gate: Path, how: str) -> Non
         getattr(executor, how)()
     with pytest.raises(ramet.TemplateError, match="ended before it had loaded") as told:
         waiting.result(0)
-    assert told.value.__notes__ == ["its executor was ended as it loaded, and with that its loading"]
+    assert told.value.__notes__ == [
+        "its executor was ended as it loaded, and with that its loading"
+    ]
 
 
 @pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")
