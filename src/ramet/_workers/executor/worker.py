@@ -23,6 +23,7 @@ from ...exit_status import ExitStatus
 from .. import in_call
 from ..crossing.messages import send
 from ..crossing.pickling import handed_over, pickled_call
+from ..in_call.executor_calls import call_for_items, call_fully
 from ..in_call.serving import CALL, NOT_LAST
 from ..template.call_request import AS_IT_IS
 from ..template.called_child import CalledChild
@@ -115,7 +116,7 @@ class Call:
         if initializer is None and not self.kwargs:
             return pickled_call(self.fn, self.args, self._handed_over)
         call = (initializer, self.fn, self.args, self.kwargs)
-        return pickled_call(_call_fully, call, partial(self._handed_over, initializer))
+        return pickled_call(call_fully, call, partial(self._handed_over, initializer))
 
     def _handed_over(
         self, initializer: tuple[Callable[..., object], tuple[Any, ...]] | None = None
@@ -124,7 +125,7 @@ class Call:
         if initializer is not None:
             for what, value in handed_over(*initializer, {}):
                 yield f"the initializer's {what.removeprefix('the ')}", value
-        if self.fn is apply:
+        if self.fn is call_for_items:
             fn, items = self.args
             for item in items:
                 yield from handed_over(fn, item, {})
@@ -140,12 +141,12 @@ class Call:
     @property
     def what(self) -> Callable[..., Any]:
         """The caller's function, also of a call of map() that has several items."""
-        return self.args[0] if self.fn is apply else self.fn
+        return self.args[0] if self.fn is call_for_items else self.fn
 
     def note_stack(self, stack: str) -> None:
         """Where it was when it was killed, as it said itself."""
         self.was_being_read = _READS in stack and isinstance(self.fn.__module__, str)
-        own = without_callers(stack, _IN_CALL, __file__)  # where _call_fully() and apply() are
+        own = without_callers(stack, _IN_CALL)
         if "\n" not in own:  # the function is one of C's, or has not begun: who calls it is told
             own = "\n".join(stack.splitlines()[:2])
         self.stack = _readable(own)
@@ -159,23 +160,6 @@ class Call:
             return f"{name}({', '.join([*map(shortened, self.args), *named])})"
         except Exception:  # of a __repr__ of the caller's
             return f"{object.__repr__(self.fn)}(...)"
-
-
-def apply(fn: Callable[..., Any], items: list[tuple[Any, ...]]) -> list[Any]:
-    """What one call of map() does for several items."""
-    return [fn(*item) for item in items]
-
-
-def _call_fully(
-    initializer: tuple[Callable[..., object], tuple[Any, ...]] | None,
-    fn: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    if initializer is not None:
-        prepare, arguments = initializer
-        prepare(*arguments)
-    return fn(*args, **kwargs)
 
 
 class Worker:

@@ -18,6 +18,7 @@ from ..crossing.call_options import FailedSetup, carry_out, make_way
 from ..crossing.caller_state import apply
 from ..crossing.messages import Channel, Message, channels, receive, send, understood
 from ..crossing.pickling import loaded, loaded_call, pickled_call
+from . import executor_calls  # noqa: F401 - calls name what is in it, and none is to import it
 from .confining import carry_out as carry_out_steps
 from .reading_call import reading
 
