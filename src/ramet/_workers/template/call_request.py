@@ -5,7 +5,7 @@ import pickle
 import signal
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 from ..._function.clone import NEW_NAMESPACES, checked_name, checked_set_tid
 from ..._kernel.clone_args import cgroup_descriptor
@@ -71,20 +71,6 @@ class CallRequest:
             self.plan["data_limit"] = memory.bytes
         # Whether waitid(2) tells all about the end of its child.
         self.ends_plainly = self.timeout is None and memory is None and cgroup is None
-
-    @classmethod
-    def of_nothing(cls) -> Self:
-        """A call without wishes, to which some can be added."""
-        return cls(
-            flags=0,
-            timeout=None,
-            name=None,
-            trusted=None,
-            set_tid=None,
-            cgroup=None,
-            memory=None,
-            options={},
-        )
 
     @property
     def clone_flags(self) -> int:
@@ -177,11 +163,11 @@ def _checked_flags(flags: int) -> int:
     return bits
 
 
-def _checked_trust(trusted: object) -> bool | None:
-    if trusted is not None and not isinstance(trusted, bool):
+def _checked_trust(trusted: object) -> bool:
+    if not isinstance(trusted, bool):
         raise TypeError(f"invalid trusted: expected True, False or None, got {trusted!r}")
     return trusted
 
 
 # Of most calls: nothing is to be made, checked or closed for one that asks for nothing.
-AS_IT_IS = CallRequest.of_nothing()
+AS_IT_IS = CallRequest()

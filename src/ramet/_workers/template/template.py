@@ -388,7 +388,7 @@ class Template:
                 reading_call.refuse_while_imported(fn)
             self._require_open()
             if self._is_supervised and request is AS_IT_IS:  # which nothing may be added to
-                request = CallRequest.of_nothing()
+                request = CallRequest()
             plain = request.ends_plainly and not self._ends_trees
             child = new_child(CalledChild, fn, request.flags, plain)
             return make_child(child, self._make, request, call)
