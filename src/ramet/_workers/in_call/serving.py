@@ -14,12 +14,12 @@ from ..._limits.python_stack import answer_stack_requests
 from ..._limits.resident_watch import limit_data
 from ..._process.result_layout import in_words
 from ..crossing import outcome
-from ..crossing.call_options import FailedSetup, carry_out, make_way
+from ..crossing.call_options import FailedSetup, make_way, set_up
 from ..crossing.caller_state import apply
 from ..crossing.messages import Channel, Message, channels, receive, send, understood
 from ..crossing.pickling import loaded, loaded_call, pickled_call
 from . import executor_calls  # noqa: F401 - calls name what is in it, and none is to import it
-from .confining import carry_out as carry_out_steps
+from .confining import carry_out_steps
 from .reading_call import reading
 
 # Kinds of messages to the child; those of outcomes are result_layout's.
@@ -336,7 +336,7 @@ _ACTS: dict[str, Callable[[Any, Iterator[int]], None]] = {
         changes, [next(taken) for _ in changes.get("files", ())]
     ),
     "write": _write_only,
-    "options": lambda options, taken: carry_out(options, list(taken)),
+    "options": lambda options, taken: set_up(options, list(taken)),
     "name": _take_name,
 }
 

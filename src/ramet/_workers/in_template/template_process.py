@@ -47,7 +47,7 @@ from ..crossing.template_messages import (
     Making,
 )
 from ..in_call.binding import TO_BIND_TEMPLATE, Hangup, bind, mark, to_bind, unmark
-from ..in_call.confining import carry_out
+from ..in_call.confining import carry_out_steps
 from ..in_call.serving import (
     READY,
     UNTIL_LET_GO,
@@ -195,7 +195,7 @@ class _Template:
                 )
             self._proc = own_mappings.open_proc()
             own_mappings.replace_those_of_files(self._proc)
-            carry_out(*confining.leave, descriptors)
+            carry_out_steps(*confining.leave, descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -481,7 +481,7 @@ class _Template:
         try:
             # Else one call would read what another writes there.
             own_mappings.replace_all(self._proc)
-            carry_out(*confining.enter)
+            carry_out_steps(*confining.enter)
             template._confines = Confines(_core.Plan(confining.call[0]), confining.call[1])
         except Exception as error:
             template._say_failed(error)
