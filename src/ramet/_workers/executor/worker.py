@@ -21,10 +21,10 @@ from ..._process.unreaped import reap_ended
 from ..._sandbox.files.replaced import are_mounted
 from ...exit_status import ExitStatus
 from .. import in_call
+from ..crossing.call_messages import CALL, NOT_LAST
 from ..crossing.messages import send
 from ..crossing.pickling import handed_over, pickled_call
 from ..in_call.executor_calls import call_for_items, call_fully
-from ..in_call.serving import CALL, NOT_LAST
 from ..template.call_request import AS_IT_IS
 from ..template.called_child import CalledChild
 from ..template.source_files import SourceFiles

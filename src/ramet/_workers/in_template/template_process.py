@@ -29,6 +29,7 @@ from ..._process.request import is_by_clone
 from ..._process.tree import pid_namespace
 from ..._process.tree.own_tree import END_SIGNAL, end_own_tree
 from ...errors import TemplateError
+from ..crossing.call_messages import READY
 from ..crossing.messages import Channel, channels, receive, send, understood
 from ..crossing.outcome import rights
 from ..crossing.pickling import loaded
@@ -49,7 +50,6 @@ from ..crossing.template_messages import (
 from ..in_call.binding import TO_BIND_TEMPLATE, Hangup, bind, mark, to_bind, unmark
 from ..in_call.confining import carry_out_steps
 from ..in_call.serving import (
-    READY,
     UNTIL_LET_GO,
     Act,
     Around,

@@ -16,8 +16,8 @@ from ..._kernel.timeouts import checked_timeout
 from ..._process.request import flags_and_signal
 from ..._process.tree.own_cgroup import InitialCgroup
 from ...flags import SIGNAL_BITS, CloneFlag, flag_bits
+from ..crossing.call_messages import NOT_LAST, CallPlan
 from ..crossing.call_options import SentOptions
-from ..in_call.serving import NOT_LAST
 from .call_memory import CallMemory
 
 _NOT_LAST_ALONE = {"last": False}
@@ -50,14 +50,14 @@ class CallRequest:
         # What is decided by the clone call itself: no spare will do.
         self.needs_clone = bool(self.clone_flags) or self.set_tid is not None
         self.initial_cgroup: InitialCgroup | None = None
-        self.plan: dict[str, Any] = {}
+        self.plan: CallPlan = {}
         self.descriptors: list[int] = []
         self._held: Descriptors | None = None
         self._options: SentOptions | None = None
         if self.trusted is not None:
             self.plan["trusted"] = self.trusted
-        if name is not None:
-            self.plan["name"] = checked_name(name)
+        if (named := checked_name(name)) is not None:
+            self.plan["name"] = named
         if self.flags & STOPPED:
             self.plan["stopped"] = True
         if options:
@@ -116,12 +116,12 @@ class CallRequest:
         self.descriptors += [stdout, stderr]
 
     def pass_on(self, descriptors: Sequence[int]) -> None:
-        """The child's function finds these, by numbers of its own, in serving.passed."""
+        """The child's function finds these, by numbers of its own, in plan_of_call.passed."""
         self.plan["passed"] = len(descriptors)
         self.descriptors += descriptors
 
     def packed(
-        self, changes: Mapping[str, Any], files: Sequence[int]
+        self, changes: dict[str, Any], files: Sequence[int]
     ) -> tuple[bytes, tuple[int, ...]]:
         """The plan, and the descriptors that go with it. changes, files: see CallerState."""
         if self is AS_IT_IS and not changes:

@@ -20,12 +20,12 @@ from ..._process.tree import subreaper
 from ..._sandbox.files.replaced import are_mounted
 from ..._setup.options import FunctionOptions, Options
 from ...errors import SandboxError, TemplateError, TemplateRestarted
+from ..crossing.call_messages import CALL, NOT_LAST
 from ..crossing.caller_state import CallerState, authkey
 from ..crossing.outcome import Reader, reader
 from ..crossing.pickling import FIRST_OF_PICKLE, is_by_value, pickled_call
 from ..crossing.template_messages import Loading, Making
 from ..in_call import reading_call
-from ..in_call.serving import CALL, NOT_LAST
 from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
