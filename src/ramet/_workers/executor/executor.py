@@ -17,13 +17,14 @@ from ..in_call.executor_calls import call_for_items
 from ..template.checks import checked_loading, refuse_coroutine_function, require_spares
 from ..template.template import Template
 from .awaited import refuse_without_epoll
+from .call import Call
 from .call_future import CallFuture
 from .learning import Learning
 from .pool import Pool
 from .progress import progress_bar
 from .tally import Counts
 from .tree_template import TreeTemplate
-from .worker import Call, Rules
+from .worker import Rules
 
 T = TypeVar("T")
 P = ParamSpec("P")
