@@ -228,9 +228,8 @@ def _require_words(args: CloneArgs, flags: int) -> None:
 
 
 def _signal_number(exit_signal: int) -> int:
-    if isinstance(exit_signal, bool) or not isinstance(
-        exit_signal, int
-    ):  # int() would take 1.5 and "1"
+    if isinstance(exit_signal, bool) or not isinstance(exit_signal, int):
+        # By int() 1.5 and "1" would be numbers, too.
         raise TypeError(
             f"invalid exit_signal: expected a number such as signal.SIGUSR1, got {exit_signal!r}"
         )

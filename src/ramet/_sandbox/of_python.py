@@ -204,9 +204,8 @@ class OfTemplate(OfPython):
         call.add("setsid", "SETSID")  # a signal to its process group is for itself alone
         call.add("capset", "CAPABILITIES", 0, 0, 0)
         self.restrict(call)
-        _limit_descriptors(
-            call, *_of_a_call(self.sandbox.open_files, *own)
-        )  # what came before opens some
+        # After the steps that open some.
+        _limit_descriptors(call, *_of_a_call(self.sandbox.open_files, *own))
         if self.filter_program is not None:  # the template's lets pass what a template needs
             filter_of_call = of_a_call(
                 machine=self.filter_program.machine,

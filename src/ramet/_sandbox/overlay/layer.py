@@ -17,9 +17,8 @@ __all__ = ["Layer", "Part", "parts_of"]
 
 Option: TypeAlias = tuple[str, str | None]
 
-MODE_OF_ROOT = (
-    0o1777  # of a directory: without set-group-ID, which would give a child's files a group
-)
+# Of a directory: without set-group-ID, which would give a child's files a group.
+MODE_OF_ROOT = 0o1777
 _MODE_OF_FILE = 0o777
 _CALLERS_OWN = 0o700
 

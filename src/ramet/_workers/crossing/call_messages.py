@@ -22,9 +22,8 @@ class CallPlan(TypedDict, total=False):
     passed: int  # so many, for its function
     data_limit: int  # of bytes beyond what it has: RLIMIT_DATA
     caller: dict[str, Any]  # what the caller has changed: CallerState.changes()
-    write: tuple[
-        int, Sequence[str]
-    ]  # the version of Landlock, and the paths below which it may write
+    # The version of Landlock, and the paths below which it may write.
+    write: tuple[int, Sequence[str]]
     options: dict[str, Any]  # SentOptions.options
     name: str  # of its process
     stopped: bool  # it stops before its function

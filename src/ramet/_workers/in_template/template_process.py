@@ -122,13 +122,11 @@ class _Template:
         except BaseException as error:
             _flush()
             self._say_failed(error)
-            self._control.await_end(
-                UNTIL_LET_GO
-            )  # what setup has started is killed with this process
+            # What setup has started is killed with this process.
+            self._control.await_end(UNTIL_LET_GO)
             _end(1)
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # a terminal sends it to all: calls get it alone
+        # A terminal sends it to all: calls get it alone.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         described = json.dumps([take_name(), *source_files()])
         send(self._control, LOADED, (described.encode(),))
 
@@ -343,9 +341,8 @@ class _Template:
     def _refuse(self, error: Exception, init: tuple[int, int] | None) -> None:
         """Say so; the caller reaps the init of a namespace that nothing is in."""
         number = getattr(error, "errno", None) or errno.EINVAL
-        text = (isinstance(error, OSError) and error.strerror) or str(
-            error
-        )  # which has the number, too
+        # str() has the number, too.
+        text = (isinstance(error, OSError) and error.strerror) or str(error)
         told = json.dumps([number, text, 0 if init is None else init[0]]).encode()
         send(self._control, REFUSED, (told,), () if init is None else (init[1],))
         if init is not None:
@@ -582,9 +579,8 @@ def main(descriptor: int) -> NoReturn:
     template = _Template(control, dies_with_caller=True)
     template.load(parts[1:])
     code = served(template)
-    if (
-        sys.flags.inspect
-    ):  # PYTHONINSPECT: SystemExit would be a traceback, and a dialog at a terminal
+    if sys.flags.inspect:
+        # PYTHONINSPECT: SystemExit would be a traceback, and a dialog at a terminal.
         from ctypes import pythonapi
 
         pythonapi.Py_Exit(code)

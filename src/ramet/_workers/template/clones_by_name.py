@@ -94,9 +94,8 @@ class ClonesByName:
             return
         ages = {pid: _pids_since(last_told, pid) for pid in procfs.children(os.getpid())}
         untold = [pid for pid, since in ages.items() if 0 < since < _pid_max() // 2]
-        for pid in sorted(
-            untold, key=ages.__getitem__, reverse=True
-        ):  # the init waits for the clone
+        for pid in sorted(untold, key=ages.__getitem__, reverse=True):
+            # The init waits for the clone.
             if self._has_its_name(pid):
                 kill_and_reap(pid)
 

@@ -138,9 +138,8 @@ def _end_unowned(told: object) -> None:
     made, init = PIDS.unpack(told[1][0])
     with suppress(ProcessLookupError):
         os.kill(init, signal.SIGKILL)
-    for pid in filter(
-        None, (made, init)
-    ):  # the kernel keeps an init until all in its namespace are reaped
+    for pid in filter(None, (made, init)):
+        # The kernel keeps an init until all in its namespace are reaped.
         with suppress(ChildProcessError):
             waitid(os.P_PID, pid, os.WEXITED | WALL)
 
