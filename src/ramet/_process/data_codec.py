@@ -256,12 +256,12 @@ def decoded(text: Any, buffers: Sequence[Any], most_bytes: int = MOST_BYTES) -> 
     return value
 
 
-def loaded_json(text: Any, most_bytes: int = _MOST_BYTES_OF_TEXTS) -> Any:
+def loaded_json(text: Any) -> Any:
     """What a text is in JSON alone. Raises DataError as decoded() does."""
-    _require_room(len(text), most_bytes)
+    _require_room(len(text), _MOST_BYTES_OF_TEXTS)
     try:
         text = bytes(text)
-        _needed(text, most_bytes)
+        _needed(text, _MOST_BYTES_OF_TEXTS)
         return json.loads(text)
     except DataError:
         raise

@@ -252,14 +252,14 @@ def _written_cgroup(directory: int | None) -> tuple[int, bytes] | None:
 
     Hierarchies of version 1, and kernels without clone3, know no clone call into a cgroup.
     """
-    if directory is None or (has_clone3() and _exists_in(directory, "cgroup.controllers")):
+    if directory is None or (has_clone3() and _is_of_version_2(directory)):
         return None
     return directory, b"cgroup.procs"
 
 
-def _exists_in(directory: int, name: str) -> bool:
+def _is_of_version_2(directory: int) -> bool:
     try:
-        os.stat(name, dir_fd=directory)
+        os.stat("cgroup.controllers", dir_fd=directory)
     except FileNotFoundError:
         return False
     return True
