@@ -36,7 +36,7 @@ from .._setup.validate import ValidatedOptions, validate
 from ..flags import SIGNAL_BITS
 
 if TYPE_CHECKING:
-    from .._sandbox.of_program import InPlace, OfProgram
+    from .._sandbox.of_program import OfOneChild, OfProgram
     from .._setup.order import Steps
 
 _NO_DESCRIPTOR = -1
@@ -57,7 +57,7 @@ class Preparation:
     def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
         self.flags = flags = _checked_flags(validated)
         self.confinement: OfProgram | None = None
-        confining: InPlace | None = None
+        confining: OfOneChild | None = None
         # With other options a child that was confined ahead would have begun otherwise.
         self.is_usual_in_sandbox = _OF_PREPARED.issuperset(validated.keys() - {"sandbox"})
         if "sandbox" in validated:
@@ -65,7 +65,7 @@ class Preparation:
             from .._sandbox.kept import confinement_of  # takes long to import, and few need it
 
             self.confinement = confinement_of(of_program.OfProgram, validated["sandbox"])
-            confining = of_program.InPlace(self.confinement)
+            confining = of_program.OfOneChild(self.confinement)
             validated = {**validated, **self.confinement.implied(validated)}
         self.validated = validated
         self.waits_for_start = not validated.get("start", True)
@@ -133,7 +133,7 @@ class Preparation:
             self.steps = steps_of(self.setup)
             self._view = view
 
-    def own_steps(self, own: "InPlace") -> "Steps":
+    def own_steps(self, own: "OfOneChild") -> "Steps":
         """The steps of one child in a sandbox; others have the same cgroups later."""
         view, kept_as = own.confinement.ground.view, tuple(own.entries)
         is_its_own = any(one is not None for one in (own.layer, own.told, own.tree))
