@@ -413,7 +413,10 @@ class Child(_core.Handle, Generic[T_co]):
         self._supervision = supervision
 
     def supervised_if_asked(self, make: "Callable[[], Supervised]") -> None:
-        """The same where nothing is watched: that is made when it is first asked; the library's own."""
+        """It is confined, and nothing is watched: its supervision is made when it is first asked.
+
+        The library's own.
+        """
         self._make_supervision = make
 
     def _supervised(self) -> Supervised | None:

@@ -158,7 +158,7 @@ def cached_request(
     cgroup: int | None = None,
     shares_table: bool = False,
 ) -> Request:
-    """The same for a request that has nothing else, made once: that takes 10 us, and this 0.3."""
+    """request_for(), once for all requests that ask for no more than this: 0.3 us instead of 10."""
     can = _core.has_clone3(), _core.has_clear_sighand()
     return _cached(kind, flags, exit_signal, set_tid, cgroup, shares_table, can)
 

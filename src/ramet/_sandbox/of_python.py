@@ -56,7 +56,10 @@ class TemplateSteps(NamedTuple):
 
 
 class CloneSteps(NamedTuple):
-    """The same for one clone of the caller: leave is done in another copy, which makes it."""
+    """Operations and their labels, for one clone of the caller.
+
+    leave: in another copy, which makes the clone. enter: first in the clone. finish: last there.
+    """
 
     leave: Labelled
     enter: Labelled
@@ -100,7 +103,7 @@ class OfPython(Confinement):
 
 
 def with_path(sandbox: Sandbox) -> Sandbox:
-    """The same, which shows the directories of sys.path, and this package."""
+    """The description, with the directories of sys.path and this package to read."""
     found = [os.path.abspath(path) for path in sys.path if path and os.path.exists(path)]
     found.append(_PACKAGE)  # an editable install has it elsewhere
     decided, written = (*sandbox.write, *sandbox.hidden), written_directories(sandbox.write)

@@ -99,7 +99,7 @@ class Part:
         )
 
     def data(self, lower: str, directory: str) -> bytes:
-        """The same in the form of mount(2): with a backslash before a comma, too."""
+        """The options as mount(2) takes them: a comma in a path has a backslash before it."""
         options = self.options(lower, directory)
         written = (
             key if value is None else f"{key}={_without_commas(value)}" for key, value in options

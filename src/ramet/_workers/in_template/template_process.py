@@ -102,12 +102,8 @@ class _Template:
         # No function of Python's: each costs a clone some pages, which it copies when it writes to them.
         self._take_interrupts = partial(_signal.signal, _signal.SIGINT, handler)
 
-    def load(self, parts: Sequence[Any]) -> None:
-        """Do what the message asks for, and say how that went."""
-        self.do(lambda: loaded(parts))
-
-    def do(self, read: Callable[[], Loading]) -> None:
-        """The same, for what is read by that."""
+    def load(self, read: Callable[[], Loading]) -> None:
+        """Load what read() returns, and tell the caller how that went, an error of read() as well."""
         _core.gather_objects(True)
         try:
             loading = read()
@@ -457,7 +453,7 @@ class _Template:
         derived = _Template(channel, dies_with_caller=self._dies_with_caller)
         derived._warm = self._warm
         derived._confines = self._confines
-        derived.load(parts)
+        derived.load(lambda: loaded(parts))
         return derived.serve()
 
     def _become_confined(self, channel: Channel, confining: Confining) -> int:
@@ -485,7 +481,9 @@ class _Template:
             return 1
         if self._dies_with_caller:  # a change of ids has cleared it
             bind(TO_BIND_TEMPLATE, 0)
-        template.do(lambda: Loading((), None, None, confining.allow, trusted=False, by_value=False))
+        template.load(
+            lambda: Loading((), None, None, confining.allow, trusted=False, by_value=False)
+        )
         return template.serve()
 
     def _await_own_memory(self) -> None:
@@ -577,7 +575,7 @@ def main(descriptor: int) -> NoReturn:
     _, parts, _ = message
     rights.callers = int.from_bytes(parts[0], "little")
     template = _Template(control, dies_with_caller=True)
-    template.load(parts[1:])
+    template.load(lambda: loaded(parts[1:]))
     code = served(template)
     if sys.flags.inspect:
         # PYTHONINSPECT: SystemExit would be a traceback, and a dialog at a terminal.
@@ -598,7 +596,7 @@ def serve_here(control: Channel, callers: Channel, loading: Loading, tid: int) -
     if by_main_thread:
         bind(TO_BIND_TEMPLATE, os.getppid())
     template = _Template(control, dies_with_caller=by_main_thread)
-    template.do(lambda: loading)
+    template.load(lambda: loading)
     sys.exit(served(template))
 
 

@@ -152,7 +152,7 @@ class Template:
     def derived(
         self, kind: type[D], loading: Loading, spares: int, spares_memory: int | str | None = None
     ) -> D:
-        """The same, of another class; the library's own."""
+        """derive(), to a template of that class; the library's own."""
         made = kind.__new__(kind)
         reload = "changed" if self._sources is not None else None
         start = Derived(self._base_of_another, loading, self._start)
