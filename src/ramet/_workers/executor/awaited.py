@@ -48,11 +48,6 @@ class Awaited:
             os.close(wakes)
 
     @property
-    def is_closed(self) -> bool:
-        """Whether the thread has ended."""
-        return self._wakes is None
-
-    @property
     def workers(self) -> "set[Worker]":
         """All of these processes."""
         return set(self._workers.values())
