@@ -9,9 +9,8 @@ from collections.abc import Callable
 from .floors import Floors
 from .measure import Contender, Job
 
-SPAWNS = (
-    3000  # of a build of some size; the start of the tracers, 0.2 s of Python's, is in each figure
-)
+# Of a build of some size; the start of the tracers, 0.2 s of Python's, is in each figure.
+SPAWNS = 3000
 _CALLS = "trace=clone,clone3,fork,vfork,execve,execveat,unshare,setns"
 _STRACE = ["strace", "-f", "-o", os.devnull, "-e", _CALLS]
 _RAMET = [sys.executable, "-m", "ramet", "trace"]

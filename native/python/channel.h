@@ -5,7 +5,7 @@
 
 #define MOST_DESCRIPTORS 253 /* SCM_MAX_FD, net/scm.h */
 
-/* Kinds of messages, as src/ramet/_workers/crossing/template_messages.py has them, serving.py, and _process/result_layout.py. */
+/* Kinds of messages, as call_messages.py and template_messages.py of src/ramet/_workers/crossing have them, and _process/result_layout.py. */
 enum {
     CORE_CALL = 1,   /* to a clone: a call */
     CORE_PLAIN = 5,  /* from it: a plain value */

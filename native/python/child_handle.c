@@ -83,16 +83,12 @@ static int pidfd_here(const HandleObject *self)
     return core_handle_here(self, self->pidfd);
 }
 
-/*
- * The pidfd is used without the interpreter lock between these two, and stays open until the last user
- * is gone: its number cannot come to mean another's.
- */
-static void enter(HandleObject *self)
+void core_handle_enter(HandleObject *self)
 {
     self->users++;
 }
 
-static void leave(HandleObject *self)
+void core_handle_leave(HandleObject *self)
 {
     self->users--;
     if (self->users > 0 || !self->let_go || self->pidfd < 0)
@@ -105,9 +101,9 @@ static void leave(HandleObject *self)
 
 static void let_go(HandleObject *self)
 {
-    enter(self);
+    core_handle_enter(self);
     self->let_go = true;
-    leave(self);
+    core_handle_leave(self);
 }
 
 static bool is_learned(const HandleObject *self)
@@ -155,7 +151,7 @@ static bool is_being_learned(HandleObject *self)
 static long ask_unlocked(HandleObject *self, int options)
 {
     long answer;
-    enter(self);
+    core_handle_enter(self);
     __atomic_add_fetch(&self->asking, 1, __ATOMIC_RELAXED);
     Py_BEGIN_ALLOW_THREADS
     answer = ask(self, options);
@@ -163,20 +159,20 @@ static long ask_unlocked(HandleObject *self, int options)
     if (answer == -ECHILD && is_being_learned(self))
         answer = 1;
     Py_END_ALLOW_THREADS
-    leave(self);
+    core_handle_leave(self);
     return answer;
 }
 
 /* The beginning of a wait without an end, see CORE_FIRST_LOOK. -1 with an exception set. */
 static int await_first_look(HandleObject *self)
 {
-    enter(self);
+    core_handle_enter(self);
     struct pollfd end = {.fd = pidfd_here(self), .events = POLLIN};
     Py_BEGIN_ALLOW_THREADS
     if (end.fd >= 0)
         poll(&end, 1, CORE_FIRST_LOOK / RAMET_MILLISECOND);
     Py_END_ALLOW_THREADS
-    leave(self);
+    core_handle_leave(self);
     return PyErr_CheckSignals();
 }
 
@@ -191,11 +187,11 @@ static int look(HandleObject *self)
     if (!is_mapped(self) || !core_mapping_needs_trust((MappingObject *)self->outcome)) /* another thread may have taken it */
         return 0;
     PyObject *outcome = Py_NewRef(self->outcome);
-    enter(self);
+    core_handle_enter(self);
     int pidfd = pidfd_here(self);
     PyObject *same = ramet_credentials_are_ours(self->pid, pidfd, false) ? Py_True : Py_False;
     PyObject *done = PyObject_CallMethod(outcome, core_method(CORE_COMPARE_RIGHTS), "iiO", self->pid, pidfd, same);
-    leave(self);
+    core_handle_leave(self);
     Py_DECREF(outcome);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
@@ -463,103 +459,13 @@ static PyObject *handle_has_ended(HandleObject *self, PyObject *seconds)
     int pidfd = pidfd_here(self);
     if (pidfd < 0)
         Py_RETURN_NONE;
-    enter(self);
+    core_handle_enter(self);
     PyObject *answer = core_poll(pidfd, seconds);
-    leave(self);
+    core_handle_leave(self);
     return answer;
 }
 
-/* ---- the first of many to end */
-
-static HandleObject *handle_of(PyObject *awaited)
-{
-    return PyObject_TypeCheck(awaited, &Handle_Type) ? (HandleObject *)awaited : NULL;
-}
-
-/* A descriptor is another's to close. So is, in a child that shares the memory, the pidfd of its maker's child. */
-static bool may_be_closed(const HandleObject *self)
-{
-    return self != NULL && self->maker == getpid();
-}
-
-/* -1 with an exception set, or the number of those that are entered. */
-static Py_ssize_t enter_all(PyObject *awaited, struct pollfd *polled)
-{
-    Py_ssize_t count = PyTuple_GET_SIZE(awaited);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *one = PyTuple_GET_ITEM(awaited, i);
-        const HandleObject *handle = handle_of(one);
-        int descriptor = handle == NULL ? (int)PyLong_AsLong(one) : handle->pidfd;
-        if (handle == NULL && descriptor == -1 && PyErr_Occurred())
-            return -1;
-        polled[i] = (struct pollfd){.fd = descriptor, .events = POLLIN};
-    }
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (may_be_closed(handle_of(PyTuple_GET_ITEM(awaited, i))))
-            enter(handle_of(PyTuple_GET_ITEM(awaited, i)));
-    return count;
-}
-
-static void leave_all(PyObject *awaited)
-{
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(awaited); i++)
-        if (may_be_closed(handle_of(PyTuple_GET_ITEM(awaited, i))))
-            leave(handle_of(PyTuple_GET_ITEM(awaited, i)));
-}
-
-static bool has_let_go(PyObject *awaited)
-{
-    const HandleObject *handle = handle_of(awaited);
-    return handle != NULL && handle->let_go;
-}
-
-static bool any_has_let_go(PyObject *awaited)
-{
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(awaited); i++)
-        if (has_let_go(PyTuple_GET_ITEM(awaited, i)))
-            return true;
-    return false;
-}
-
-static PyObject *ended_of(PyObject *awaited, const struct pollfd *polled)
-{
-    PyObject *ended = PySet_New(NULL);
-    for (Py_ssize_t i = 0; ended != NULL && i < PyTuple_GET_SIZE(awaited); i++) {
-        PyObject *one = PyTuple_GET_ITEM(awaited, i);
-        if ((polled[i].revents != 0 || has_let_go(one)) && PySet_Add(ended, one) < 0)
-            Py_CLEAR(ended);
-    }
-    return ended;
-}
-
-/* No number is read that another thread may close before it is polled: what stands for it then has no end to wait for. */
-static PyObject *first_of(PyObject *awaited, struct pollfd *polled, int64_t deadline)
-{
-    Py_ssize_t count = enter_all(awaited, polled);
-    if (count < 0)
-        return NULL;
-    int answer = core_poll_all_until(polled, (unsigned long)count, any_has_let_go(awaited) ? 0 : deadline);
-    PyObject *ended = answer < 0 ? NULL : ended_of(awaited, polled);
-    leave_all(awaited);
-    return ended;
-}
-
-PyObject *core_wait_any(PyObject *module, PyObject *args)
-{
-    PyObject *awaited, *seconds;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "O!O:wait_any", &PyTuple_Type, &awaited, &seconds))
-        return NULL;
-    int64_t deadline = core_deadline(seconds);
-    if (deadline == -2)
-        return NULL;
-    struct pollfd *polled = PyMem_New(struct pollfd, PyTuple_GET_SIZE(awaited) + 1);
-    if (polled == NULL)
-        return PyErr_NoMemory();
-    PyObject *ended = first_of(awaited, polled, deadline);
-    PyMem_Free(polled);
-    return ended;
-}
+/* ---- what it stands for, and signals for it */
 
 static PyObject *handle_hold(HandleObject *self, PyObject *args)
 {
@@ -576,8 +482,7 @@ static PyObject *handle_hold(HandleObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* These three do not give the interpreter lock away, so that no thread closes the pidfd meanwhile. */
-
+/* Like all below but the next one it does not give the interpreter lock away, so that no thread closes the pidfd meanwhile. */
 static PyObject *handle_signal(HandleObject *self, PyObject *number)
 {
     long signal = PyLong_AsLong(number);
@@ -589,14 +494,14 @@ static PyObject *handle_signal(HandleObject *self, PyObject *number)
     return error < 0 ? core_raise_errno(error) : Py_NewRef(Py_None);
 }
 
-/* This one may, where the child has an interpreter of its own. */
+/* It may give the lock away, where the child has an interpreter of its own. */
 static PyObject *handle_kill_sharer(HandleObject *self, PyObject *task)
 {
     if (is_learned(self) || self->let_go)
         Py_RETURN_NONE;
-    enter(self);
+    core_handle_enter(self);
     PyObject *killed = PyObject_CallMethod(task, "kill", "i", pidfd_here(self));
-    leave(self);
+    core_handle_leave(self);
     return killed;
 }
 

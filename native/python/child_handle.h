@@ -34,7 +34,7 @@ typedef struct {
 extern PyTypeObject Handle_Type;
 
 PyObject *core_know_exit_status(PyObject *module, PyObject *args);
-PyObject *core_wait_any(PyObject *module, PyObject *args);
+PyObject *core_wait_any(PyObject *module, PyObject *args); /* wait_any_function.c */
 PyObject *core_new_child(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /*
@@ -54,6 +54,13 @@ int core_handle_hold_sharer(HandleObject *self, SharedTaskObject *task, bool sus
 
 /* One of its pidfds, or -1 where the number does not stand for it in the calling thread's table. */
 int core_handle_here(const HandleObject *self, int pidfd);
+
+/*
+ * The pidfd is used without the interpreter lock between these two, and stays open until the last user
+ * is gone: its number cannot come to mean another's.
+ */
+void core_handle_enter(HandleObject *self);
+void core_handle_leave(HandleObject *self);
 
 /* A copy of the pidfd, or -errno. */
 int core_handle_copied_pidfd(HandleObject *self);

@@ -11,7 +11,7 @@
 
 #include "epoch.h"
 
-#define NOT_LAST '+' /* a plan that says no more than that another call follows: src/ramet/_workers/in_call/serving.py */
+#define NOT_LAST '+' /* a plan that says no more than that another call follows: src/ramet/_workers/crossing/call_messages.py */
 
 /* Where a call lies in what has arrived. */
 struct place {

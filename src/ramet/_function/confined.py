@@ -3,6 +3,5 @@
 from collections.abc import Callable
 from typing import Any
 
-makers: list[
-    Callable[..., Any]
-] = []  # one: of the function, its arguments, the sandbox, timeout, name, options
+# At most one: of the function, its arguments, the sandbox, timeout, name, options.
+makers: list[Callable[..., Any]] = []

@@ -77,9 +77,8 @@ def _close(maker: int, numbers: list[int]) -> None:
     if maker == os.getpid():
         while numbers:
             os.close(numbers.pop())
-    elif (
-        numbers and maker == threading.main_thread().native_id
-    ):  # any other maker's table ends with it
+    elif numbers and maker == threading.main_thread().native_id:
+        # Any other maker's table ends with it.
         _left_by_others.append((maker, numbers))
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from .._kernel import procfs
 
-_NAME = re.compile(
-    r"ramet-(\d+)-(\d+)-(\d+)-(\d+)-(\w+)"
-)  # a pid means a process in one pid namespace only
+# A pid means a process in one pid namespace only.
+_NAME = re.compile(r"ramet-(\d+)-(\d+)-(\d+)-(\d+)-(\w+)")
 _numbers = itertools.count()
 
 

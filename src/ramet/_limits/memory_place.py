@@ -32,7 +32,10 @@ def find_place() -> CgroupPlace | None:
 
 
 def place_in_version_2(own: Path, controllers: Sequence[str]) -> Path | None:
-    """The same for a directory of version 2 and other controllers, all of which must be there."""
+    """The cgroup of version 2 below which others with all of these controllers can be made.
+
+    own: this process's. None where there is none.
+    """
     if cgroup_names.is_of(own.name, _OF_CALLER):
         own = own.parent
     if _has_all(own / "cgroup.subtree_control", controllers):

@@ -413,7 +413,10 @@ class Child(_core.Handle, Generic[T_co]):
         self._supervision = supervision
 
     def supervised_if_asked(self, make: "Callable[[], Supervised]") -> None:
-        """The same where nothing is watched: that is made when it is first asked; the library's own."""
+        """It is confined, and nothing is watched: its supervision is made when it is first asked.
+
+        The library's own.
+        """
         self._make_supervision = make
 
     def _supervised(self) -> Supervised | None:
@@ -632,28 +635,32 @@ class Child(_core.Handle, Generic[T_co]):
             return pidfd.exit_status(self.pidfd)
         if self._is_left:  # garbage, and asked by other garbage; it may run for ever
             return ExitStatus.unknown()
-        ended = None if self._is_thread else self._reap(True)
-        if ended is None and isinstance(self._outcome, ResultChannel):
-            # It has another parent, which may not have reaped it yet.
-            self._outcome.compare_rights(self.pid, -1 if self.pidfd is None else self.pidfd)
-        if ended is not None:
-            status = from_waitid(*ended)
-        elif self._is_thread:
-            status = ExitStatus.unknown()
-        else:
-            status = pidfd.exit_status(self.pidfd)
+        status = self._status_at_end()
         if self._task is not None:
             self._task.wait(None)
             remove_sharer(self._task)
-            if self._task.expired and status.code is None:
-                status = status.because("deadline")
-        if (
-            self._deadline_thread is not None
-            and self._deadline_thread.has_killed()
-            and status.code is None
-        ):
+        if self._was_killed_at_deadline() and status.code is None:
             status = status.because("deadline")
         return self._concluded(status)
+
+    def _status_at_end(self) -> ExitStatus:
+        """Reap it; where waitid(2) tells nothing of it, by other means, if there are any."""
+        if self._is_thread:
+            return ExitStatus.unknown()
+        ended = self._reap(True)
+        if ended is not None:
+            return from_waitid(*ended)
+        if isinstance(self._outcome, ResultChannel):
+            # It has another parent, which may not have reaped it yet.
+            self._outcome.compare_rights(self.pid, -1 if self.pidfd is None else self.pidfd)
+        return pidfd.exit_status(self.pidfd)
+
+    def _was_killed_at_deadline(self) -> bool:
+        """To be asked of each that has ended: it waits until the deadline thread is through with it."""
+        thread = self._deadline_thread
+        if thread is not None and thread.has_killed():
+            return True
+        return self._task is not None and self._task.expired
 
     def _concluded(self, status: ExitStatus) -> ExitStatus:
         """Settle the status: another thread may have settled one before, which then holds."""

@@ -137,7 +137,7 @@ def copy_as_asked(
     fn: Callable[..., object],
     arguments: tuple[object, ...],
 ) -> None:
-    """The same for what ``args`` say."""
+    """copy(), by the request that ``args`` make: by libc's fork() where that does all of it."""
     reap_ended()
     copy(child, outcome, None if is_plain_fork(args) else request_for(args, "copy"), fn, arguments)
 

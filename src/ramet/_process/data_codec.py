@@ -35,9 +35,8 @@ from .remote_error import remote_error
 
 __all__ = ["MOST_BYTES", "DataError", "decoded", "encoded", "loaded_json", "texts_of"]
 
-MOST_BYTES = (
-    1 << 30
-)  # of memory that a value may take while it is read, with all that is made for that
+# Of memory that a value may take while it is read, with all that is made for that.
+MOST_BYTES = 1 << 30
 _MOST_BYTES_OF_TEXTS = 1 << 26  # the same, of what goes with an exception and the like
 _DEEPEST = 100  # levels of a value
 _MOST_LEVELS = 250  # of brackets: two for a level, and some more
@@ -46,9 +45,8 @@ _MOST_MEMBERS = 64  # of an object of JSON
 
 _dumps = json.dumps  # as it is before a test that runs in a clone replaces it
 _MOST_NAMES = 1000  # different ones in all objects
-_FARTHEST_EXPONENT = (
-    1_000_026  # of a Decimal, as decimal's default context has it; int() writes out all zeros
-)
+# Of a Decimal, as decimal's default context has it; int() writes out all zeros.
+_FARTHEST_EXPONENT = 1_000_026
 _SHORT_BYTES = 64  # up to so many are in the text, more in a buffer
 # As few digits as sys.set_int_max_str_digits() always allows; longer ints are written in hexadecimal.
 _DECIMAL_BITS = 2048
@@ -258,12 +256,12 @@ def decoded(text: Any, buffers: Sequence[Any], most_bytes: int = MOST_BYTES) -> 
     return value
 
 
-def loaded_json(text: Any, most_bytes: int = _MOST_BYTES_OF_TEXTS) -> Any:
+def loaded_json(text: Any) -> Any:
     """What a text is in JSON alone. Raises DataError as decoded() does."""
-    _require_room(len(text), most_bytes)
+    _require_room(len(text), _MOST_BYTES_OF_TEXTS)
     try:
         text = bytes(text)
-        _needed(text, most_bytes)
+        _needed(text, _MOST_BYTES_OF_TEXTS)
         return json.loads(text)
     except DataError:
         raise

@@ -56,9 +56,10 @@ def launch(wanted: Wanted, plan: Plan, child: _core.Handle) -> Report | None:
 def launch_beside(
     wanted: Wanted, plan: Plan, manner: Manner, child: _core.Handle, patience: float | None
 ) -> Report | Underway | None:
-    """The same, and the caller goes on at once, or where it takes longer than patience, in seconds.
+    """Make a task that carries out a plan, beside its caller; the handle stands for it.
 
-    A failed step says why there is no child.
+    patience: in seconds, after which the caller goes on with an Underway; None: at once.
+    Returns None when it has come to its exec before, or the step that failed and its errno.
     Source: clone(2), setns(2).
     """
     kind: Kind = "program by helper" if manner.has_own_score else "program beside"

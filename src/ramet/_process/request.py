@@ -158,7 +158,7 @@ def cached_request(
     cgroup: int | None = None,
     shares_table: bool = False,
 ) -> Request:
-    """The same for a request that has nothing else, made once: that takes 10 us, and this 0.3."""
+    """request_for(), once for all requests that ask for no more than this: 0.3 us instead of 10."""
     can = _core.has_clone3(), _core.has_clear_sighand()
     return _cached(kind, flags, exit_signal, set_tid, cgroup, shares_table, can)
 
@@ -228,9 +228,8 @@ def _require_words(args: CloneArgs, flags: int) -> None:
 
 
 def _signal_number(exit_signal: int) -> int:
-    if isinstance(exit_signal, bool) or not isinstance(
-        exit_signal, int
-    ):  # int() would take 1.5 and "1"
+    if isinstance(exit_signal, bool) or not isinstance(exit_signal, int):
+        # By int() 1.5 and "1" would be numbers, too.
         raise TypeError(
             f"invalid exit_signal: expected a number such as signal.SIGUSR1, got {exit_signal!r}"
         )

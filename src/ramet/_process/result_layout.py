@@ -37,13 +37,13 @@ class MalformedError(ValueError):
     """The memory does not have this layout."""
 
 
-def call_and_put(memory: Any, fn: Callable[..., object], args: tuple[Any, ...] = ()) -> int:
+def call_and_put(memory: Any, fn: Callable[[], object]) -> int:
     """In the child: call fn and write the outcome to ``memory``. Returns the exit code.
 
     memory: writable, of single bytes, zero at first.
     """
     try:
-        value = fn(*args)
+        value = fn()
     except SystemExit:
         raise
     except BaseException as error:

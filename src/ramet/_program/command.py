@@ -322,9 +322,8 @@ def begin(command: Command, child: Child[None], patience: float | None) -> "Laun
     patience: in seconds; None: the rest is returned in any case.
     """
     preparation = command._preparation
-    if (
-        preparation.confinement is not None
-    ):  # its child is made by another, for which the caller waits
+    if preparation.confinement is not None:
+        # Its child is made by another, for which the caller waits.
         command.launch(child)
         return None
     if preparation.is_guided():

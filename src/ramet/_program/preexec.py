@@ -157,9 +157,8 @@ class _Launch:
     def _become(self) -> None:
         """In the child: become the program, or report why not."""
         gc.disable()  # finalizers belong to the caller's process
-        _ends[_NO_THREAD] = _ends.pop(
-            get_ident()
-        )  # a copy that the function makes has no part in it
+        # A copy that the function makes has no part in it.
+        _ends[_NO_THREAD] = _ends.pop(get_ident())
         report = self._step()
         with open(self._report, "wb", buffering=0, closefd=False) as reports:
             reports.write(report)

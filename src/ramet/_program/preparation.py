@@ -6,7 +6,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from threading import get_native_id
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core import has_clone3, has_close_range
 from .._kernel.clone_bits import (
@@ -36,7 +36,7 @@ from .._setup.validate import ValidatedOptions, validate
 from ..flags import SIGNAL_BITS
 
 if TYPE_CHECKING:
-    from .._sandbox.of_program import InPlace, OfProgram
+    from .._sandbox.of_program import OfOneChild, OfProgram
     from .._setup.order import Steps
 
 _NO_DESCRIPTOR = -1
@@ -51,22 +51,23 @@ _MOST_KEPT = 64
 _NO_OPTIONS: ValidatedOptions = MappingProxyType({})
 
 
+class _Opened(NamedTuple):
+    """What is opened for a child: its cgroup, and the namespaces that it joins."""
+
+    cgroup: int | None = None
+    written: tuple[int, bytes] | None = None  # see _written_cgroup()
+    joined: Sequence[tuple[str, int, int]] = ()  # see Setup
+    pid_namespace: int = _NO_DESCRIPTOR
+
+
 class Preparation:
     """What a command asks of the kernel beside its program; commands with the same options share it."""
 
     def __init__(self, validated: ValidatedOptions, held: Descriptors | None) -> None:
         self.flags = flags = _checked_flags(validated)
-        self.confinement: OfProgram | None = None
-        confining: InPlace | None = None
         # With other options a child that was confined ahead would have begun otherwise.
         self.is_usual_in_sandbox = _OF_PREPARED.issuperset(validated.keys() - {"sandbox"})
-        if "sandbox" in validated:
-            from .._sandbox import of_program
-            from .._sandbox.kept import confinement_of  # takes long to import, and few need it
-
-            self.confinement = confinement_of(of_program.OfProgram, validated["sandbox"])
-            confining = of_program.InPlace(self.confinement)
-            validated = {**validated, **self.confinement.implied(validated)}
+        self.confinement, confining, validated = _confined(validated)
         self.validated = validated
         self.waits_for_start = not validated.get("start", True)
         self.last_gate = self.waits_for_start or bool(flags & STOPPED)
@@ -76,45 +77,26 @@ class Preparation:
         shares_table = bool(flags & FILES) or (moves.close_others and has_close_range())
         maps = id_maps.by_child(validated) if id_maps.asked(validated) else ()
         maps_by_parent = not maps and id_maps.asked(validated)
-        self.cgroup: int | None = None
-        written: tuple[int, bytes] | None = None
-        joined: Sequence[tuple[str, int, int]] = ()
-        pid_namespace = _NO_DESCRIPTOR
-        if held is not None:
-            self.cgroup = _cgroup_directory(validated, held)
-            written = _written_cgroup(self.cgroup)
-            joined, pid_namespace = joined_namespaces(validated, held)
-        set_tid = validated.get("set_tid")
-        self.wanted = launching.Wanted(
-            flags=flags & ~SIGNAL_BITS,
-            exit_signal=_exit_signal(flags),
-            set_tid=None if set_tid is None else tuple(set_tid),
-            cgroup=self.cgroup if written is None else None,
-            shares_table=shares_table,
-        )
+        opened = _Opened() if held is None else _opened(validated, held)
+        self.cgroup = opened.cgroup
+        self.wanted = _wanted(validated, flags, opened, shares_table=shares_table)
         self.request_flags = cached_request("program", *self.wanted).flags  # refused here, if it is
         self.setup = Setup(
             validated,
             flags,
             shares_table,
             moves,
-            written,
-            joined,
-            maps,
-            maps_by_parent,
-            self.last_gate,
-            confining,
+            cgroup=opened.written,
+            joined=opened.joined,
+            maps=maps,
+            maps_by_parent=maps_by_parent,
+            last_gate=self.last_gate,
+            confining=confining,
         )
-        gated = self.last_gate or maps_by_parent
-        entered = pid_namespace != _NO_DESCRIPTOR
-        # The kernel sends a parent-death signal at the end of the parent thread, which may be a helper.
-        of_process = bool(validated.get("die_with_parent")) or (
-            "pdeathsig" in validated and (gated or entered)
+        self.manner = _manner(
+            validated, opened.pid_namespace, waits=self.last_gate or maps_by_parent
         )
-        self.manner = launching.Manner(
-            gated, of_process, "oom_score_adj" in validated, pid_namespace
-        )
-        self.has_gates_or_enters = gated or entered
+        self.has_gates_or_enters = self.manner.waits or opened.pid_namespace != _NO_DESCRIPTOR
         self.is_unwatched = self.confinement is not None and self.confinement.is_unwatched
         # The end of any other child needs more than the core does.
         self.is_plain = (
@@ -133,7 +115,7 @@ class Preparation:
             self.steps = steps_of(self.setup)
             self._view = view
 
-    def own_steps(self, own: "InPlace") -> "Steps":
+    def own_steps(self, own: "OfOneChild") -> "Steps":
         """The steps of one child in a sandbox; others have the same cgroups later."""
         view, kept_as = own.confinement.ground.view, tuple(own.entries)
         is_its_own = any(one is not None for one in (own.layer, own.told, own.tree))
@@ -236,6 +218,47 @@ def _checked_flags(validated: ValidatedOptions) -> int:
     return flags
 
 
+def _confined(
+    validated: ValidatedOptions,
+) -> "tuple[OfProgram | None, OfOneChild | None, ValidatedOptions]":
+    """The confinement of a sandbox, that of a child with nothing of its own, and what options hold then."""
+    if "sandbox" not in validated:
+        return None, None, validated
+    from .._sandbox import of_program
+    from .._sandbox.kept import confinement_of  # takes long to import, and few need it
+
+    confinement = confinement_of(of_program.OfProgram, validated["sandbox"])
+    held = {**validated, **confinement.implied(validated)}
+    return confinement, of_program.OfOneChild(confinement), held
+
+
+def _opened(validated: ValidatedOptions, held: Descriptors) -> _Opened:
+    cgroup = _cgroup_directory(validated, held)
+    return _Opened(cgroup, _written_cgroup(cgroup), *joined_namespaces(validated, held))
+
+
+def _wanted(
+    validated: ValidatedOptions, flags: int, opened: _Opened, *, shares_table: bool
+) -> launching.Wanted:
+    set_tid = validated.get("set_tid")
+    return launching.Wanted(
+        flags=flags & ~SIGNAL_BITS,
+        exit_signal=_exit_signal(flags),
+        set_tid=None if set_tid is None else tuple(set_tid),
+        cgroup=opened.cgroup if opened.written is None else None,
+        shares_table=shares_table,
+    )
+
+
+def _manner(validated: ValidatedOptions, pid_namespace: int, *, waits: bool) -> launching.Manner:
+    # The kernel sends a parent-death signal at the end of the parent thread, which may be a helper.
+    may_have_helper = waits or pid_namespace != _NO_DESCRIPTOR
+    follows_process = bool(
+        validated.get("die_with_parent") or ("pdeathsig" in validated and may_have_helper)
+    )
+    return launching.Manner(waits, follows_process, "oom_score_adj" in validated, pid_namespace)
+
+
 def _exit_signal(flags: int) -> int:
     return flags & SIGNAL_BITS or (0 if flags & PARENT else signal.SIGCHLD)
 
@@ -252,14 +275,14 @@ def _written_cgroup(directory: int | None) -> tuple[int, bytes] | None:
 
     Hierarchies of version 1, and kernels without clone3, know no clone call into a cgroup.
     """
-    if directory is None or (has_clone3() and _exists_in(directory, "cgroup.controllers")):
+    if directory is None or (has_clone3() and _is_of_version_2(directory)):
         return None
     return directory, b"cgroup.procs"
 
 
-def _exists_in(directory: int, name: str) -> bool:
+def _is_of_version_2(directory: int) -> bool:
     try:
-        os.stat(name, dir_fd=directory)
+        os.stat("cgroup.controllers", dir_fd=directory)
     except FileNotFoundError:
         return False
     return True

@@ -34,9 +34,8 @@ class TracedProgram:
         self._command = command = Command(argv, **options)
         preparation = command._preparation
         steps, self._labels = list(preparation.steps.steps), list(preparation.steps.labels)
-        if (
-            filter_program is not None
-        ):  # before the gate: so that a kernel that takes none is told at once
+        if filter_program is not None:
+            # Before the gate: so that a kernel that takes none is told at once.
             count = len(filter_program) // _INSTRUCTION_BYTES
             steps.insert(-1, ("SECCOMP", bytearray(filter_program), count, 0, -1))
             self._labels.insert(-1, (FILTER_STEP, None))

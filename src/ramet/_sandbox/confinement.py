@@ -39,15 +39,20 @@ from .view import TMP
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
+_NONE = -1
+_FOR_ALL = 0o666
+_CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
 
 
 class Confinement:
     """What a sandbox is made of on this machine, for the setups of children; worked out once.
 
-    others: confinements whose ground this may have as well.
-
-    user, mount: the descriptors of the namespaces that are joined, as the steps are to name them.
+    others: confinements whose ground this may have as well. network, user, mount: the namespaces that are
+    joined, as the steps are to name them: descriptors, -1 for none.
     """
+
+    names_calls = False  # the init of its namespace is asked what to answer to a forbidden call
+    keeps_namespaces = False  # what is confined makes namespaces for others
 
     def __init__(self, sandbox: Sandbox, others: Iterable["Confinement"] = ()) -> None:
         self.amounts = Amounts(sandbox, ends_trees=this_machine().ends_trees_by_cgroup)
@@ -96,9 +101,6 @@ class Confinement:
             own_ipc="ipc" in self.plan.namespaces,
             keeps_namespaces=self.keeps_namespaces,
         )
-
-    names_calls = False  # the init of its namespace is asked what to answer to a forbidden call
-    keeps_namespaces = False  # what is confined makes namespaces for others
 
     @property
     def is_current(self) -> bool:
@@ -341,11 +343,6 @@ class Confinement:
             yield without_ways_past_ports(machine=os.uname().machine)
         if self.plan.seccomp and "pid" not in self.plan.namespaces:
             yield without_limits_of_others(machine=os.uname().machine)
-
-
-_NONE = -1
-_FOR_ALL = 0o666
-_CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
 
 
 def _read_once(sandbox: Sandbox) -> tuple[tuple[int, ...], ...]:

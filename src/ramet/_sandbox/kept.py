@@ -23,7 +23,7 @@ os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-d
 
 
 def found_confinement(kind: type[C], sandbox: Sandbox) -> C | None:
-    """The same as confinement_of(), if it is kept; None if not."""
+    """What confinement_of() would find; None where it would make it."""
     with Held(_lock) as take:
         take()
         found = _kept.get((kind, sandbox))

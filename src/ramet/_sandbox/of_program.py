@@ -73,7 +73,7 @@ class OfProgram(Confinement):
         is_watched = self.amounts.are_wished
         return self.plan.tree_ends_by == "pid namespace" and not (has_own or is_watched)
 
-    def new_parts(self) -> tuple["InPlace", Supervision]:
+    def new_parts(self) -> tuple["OfOneChild", Supervision]:
         """What one child has of its own, and what watches it."""
         place = self.new_place()
         layer = None if self.layers is None else self.layers.new()
@@ -83,7 +83,7 @@ class OfProgram(Confinement):
             name_of = partial(_name_of, self.filter_program)
         tree = self.new_tree(place)
         supervision = Supervision(place, self.plan.lost, layer, told, name_of, tree)
-        return InPlace(self, place.entries, layer, told, tree), supervision
+        return OfOneChild(self, place.entries, layer, told, tree), supervision
 
     def prepare(self) -> PreparedChild | None:
         """A child that waits for its program. Raises OSError."""
@@ -103,7 +103,7 @@ class OfProgram(Confinement):
             supervision.give_up()
         return child
 
-    def _steps_ahead(self, own: "InPlace", place: int) -> Steps:
+    def _steps_ahead(self, own: "OfOneChild", place: int) -> Steps:
         """All but those of its program, which is sent its descriptors."""
         moves = Moves({"pass_fds": [place]}, keeps_standard=False)
         asked = {"sandbox": self.sandbox, **self.implied({})}
@@ -144,7 +144,7 @@ def _preparing(
     return prepare
 
 
-class InPlace(NamedTuple):
+class OfOneChild(NamedTuple):
     """The confinement of one child, with what is its own: cgroups, a layer. What a setup takes.
 
     entries: descriptors of the files of its cgroups in which it writes itself. told: the word for

@@ -56,7 +56,10 @@ class TemplateSteps(NamedTuple):
 
 
 class CloneSteps(NamedTuple):
-    """The same for one clone of the caller: leave is done in another copy, which makes it."""
+    """Operations and their labels, for one clone of the caller.
+
+    leave: in another copy, which makes the clone. enter: first in the clone. finish: last there.
+    """
 
     leave: Labelled
     enter: Labelled
@@ -100,7 +103,7 @@ class OfPython(Confinement):
 
 
 def with_path(sandbox: Sandbox) -> Sandbox:
-    """The same, which shows the directories of sys.path, and this package."""
+    """The description, with the directories of sys.path and this package to read."""
     named: list[object] = [*sys.path]  # imports pass over what is no text, such as a Path
     texts = [path for path in named if isinstance(path, str) and path]
     found = [os.path.abspath(path) for path in texts if os.path.exists(path)]
@@ -206,9 +209,8 @@ class OfTemplate(OfPython):
         call.add("setsid", "SETSID")  # a signal to its process group is for itself alone
         call.add("capset", "CAPABILITIES", 0, 0, 0)
         self.restrict(call)
-        _limit_descriptors(
-            call, *_of_a_call(self.sandbox.open_files, *own)
-        )  # what came before opens some
+        # After the steps that open some.
+        _limit_descriptors(call, *_of_a_call(self.sandbox.open_files, *own))
         if self.filter_program is not None:  # the template's lets pass what a template needs
             filter_of_call = of_a_call(
                 machine=self.filter_program.machine,

@@ -128,9 +128,8 @@ def _next_data(file: int, at: int, end: int) -> tuple[int, int]:
         start = os.lseek(file, at, os.SEEK_DATA)
         return start, min(os.lseek(file, start, os.SEEK_HOLE), end)
     except OSError as error:
-        if (
-            error.errno == errno.ENXIO
-        ):  # there is a hole up to the end, or the file has become shorter
+        if error.errno == errno.ENXIO:
+            # There is a hole up to the end, or the file has become shorter.
             return end, end
         raise
 

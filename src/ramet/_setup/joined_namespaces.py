@@ -24,9 +24,8 @@ def joined_namespaces(
             continue
         descriptor = _namespace(name, sources[name], held)
         if name == "pid":
-            pid_namespace = (
-                descriptor  # a task never changes its own, only that of its later children
-            )
+            # A task never changes its own, only that of its later children.
+            pid_namespace = descriptor
         else:
             joined.append((f"setns({name})", descriptor, flag))
     return joined, pid_namespace

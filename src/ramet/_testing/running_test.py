@@ -212,9 +212,8 @@ def _cloned(
     flags = CloneFlag(0)
     first: list[Callable[[], object]] = [
         partial(signal.pthread_sigmask, signal.SIG_SETMASK, mask),
-        partial(
-            random.setstate, random.getstate()
-        ),  # a fork seeds it anew: a suite may have done that
+        # A fork seeds it anew: a suite may have done that.
+        partial(random.setstate, random.getstate()),
     ]
     if budget is not None:
         first.append(first_in_clone(budget, in_clone.item.config))

@@ -165,9 +165,8 @@ async def _outcome(future: CallFuture[T]) -> T:
         raise
     try:
         return future.result()
-    except (
-        CancelledError
-    ):  # by the end of the block; the two loops have a cancellation of their own
+    except CancelledError:
+        # By the end of the block; the two loops have a cancellation of their own.
         raise RuntimeError("the call was killed: its executor's block was left") from None
 
 

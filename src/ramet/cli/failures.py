@@ -55,6 +55,5 @@ def tell(text: str) -> None:
     try:
         click.echo(text, err=True)
     except OSError:
-        sys.stderr = (
-            None  # what it still holds would fail once more at the end, with a status of its own
-        )
+        # What it still holds would fail once more at the end, with a status of its own.
+        sys.stderr = None

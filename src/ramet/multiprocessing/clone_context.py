@@ -87,7 +87,7 @@ class CloneContext(BaseContext):
         parts = crossing.with_definitions((self, process), what)
         _require_few(popen.descriptors)
         parent = popen.open_parent()
-        request = CallRequest.of_nothing()
+        request = CallRequest()
         request.pass_on((resource_tracker.getfd(), parent, *popen.descriptors))
         try:
             arguments = tuple(map(pickle.PickleBuffer, (prepared, *parts)))

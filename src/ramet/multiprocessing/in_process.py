@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import _core
-from .._workers.in_call.serving import passed
+from .._workers.in_call.plan_of_call import passed
 from .main_program import define
 from .private_parts import processes, resource_tracker, spawn, util
 

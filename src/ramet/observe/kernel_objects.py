@@ -91,9 +91,8 @@ def task_without_objects() -> Iterator[int | None]:
     except (OSError, RuntimeError):
         pid = None
     try:
-        if (
-            pid is not None
-        ):  # its memory goes first, for which VFORK waits, the others before it can be reaped
+        if pid is not None:
+            # Its memory goes first, for which VFORK waits, the others before it can be reaped.
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | WALL)
         yield pid
     finally:

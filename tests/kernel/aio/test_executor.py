@@ -545,7 +545,9 @@ def test_a_block_ends_without_room(
                     monkeypatch.setattr(threading.Thread, "start", _no_thread)
                 else:
                     meanwhile.enter_context(free_descriptors(lacking.endswith("loop")))
-            assert made._pool._awaited.is_closed  # its thread has ended
+            thread = made._pool._thread
+            assert thread is not None
+            assert not thread.is_alive()
 
     in_loop(main)
 

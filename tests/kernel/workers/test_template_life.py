@@ -451,7 +451,7 @@ def _loads_for_nobody() -> None:
     control, callers = messages.channels()
     callers.close()
     template = template_process._Template(control, dies_with_caller=False)
-    template.do(lambda: Loading((), None, None, (), trusted=True))
+    template.load(lambda: Loading((), None, None, (), trusted=True))
 
 
 def test_a_template_whose_caller_has_gone_as_it_loaded_says_nothing(

@@ -261,7 +261,7 @@ def test_a_traceback_begins_at_the_function(shared: ramet.Template) -> None:
         with pytest.raises(ZeroDivisionError) as raised:
             list(executor.map(fails, [0, 1], chunksize=2))
         assert frames(raised.value) == ["fails"]
-        assert frames(executor.submit(int, "x", base=10).exception())[-1] == "_call_fully"
+        assert frames(executor.submit(int, "x", base=10).exception())[-1] == "call_fully"
     with pytest.raises(ramet.TemplateError) as refused:
         ramet.Template(setup=functools.partial(fails, 0))
     assert frames(refused.value) == ["fails"]

@@ -69,19 +69,27 @@ def test_what_a_confined_template_has_beyond_another() -> None:
 
 
 EXECUTOR_IN_NEW_PYTHON = """
-import ramet
+import ramet, sys
 imported = "[*__import__('sys').modules]"
-spares = int(__import__("sys").argv[1])
-with ramet.Template(spares=spares) as template, ramet.Executor(1, template) as executor:
-    called = {name for _ in "12" for name in executor.submit(eval, imported).result()}
+spares, call, initializer = int(sys.argv[1]), eval(sys.argv[2]), eval(sys.argv[3])
+with ramet.Template(spares=spares) as template:
+    with ramet.Executor(1, template, initializer=initializer) as executor:
+        called = {name for _ in "12" for name in call(executor, imported)}
     print(sorted(called - set(template.clone(eval, imported).result())))
 """
+SUBMIT = "lambda executor, code: executor.submit(eval, code).result()"
+MAP = "lambda executor, code: next(executor.map(eval, [code, code], chunksize=2))"
 
 
 @pytest.mark.parametrize("spares", [0, 1])
-def test_a_call_of_an_executor_imports_nothing_itself(spares: int) -> None:
-    """Whichever way its tree ends: each call would import it anew."""
-    argv = [sys.executable, "-c", EXECUTOR_IN_NEW_PYTHON, str(spares)]
+@pytest.mark.parametrize(
+    ("call", "initializer"), [(SUBMIT, "None"), (SUBMIT, "int"), (MAP, "None")]
+)
+def test_a_call_of_an_executor_imports_nothing_itself(
+    spares: int, call: str, initializer: str
+) -> None:
+    """Whichever way its tree ends, and whatever it calls besides: each call would import it anew."""
+    argv = [sys.executable, "-c", EXECUTOR_IN_NEW_PYTHON, str(spares), call, initializer]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 

@@ -4,8 +4,8 @@ import gc
 import random
 import weakref
 
+from ramet._workers.executor.call import Call
 from ramet._workers.executor.deadlines import Deadlines
-from ramet._workers.executor.worker import Call
 
 
 def made(number: int) -> Call:

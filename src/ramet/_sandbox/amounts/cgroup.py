@@ -192,9 +192,8 @@ class ChildCgroup:
         return self._number("pids.peak") if "pids" in self.controllers else None
 
     def _written(self) -> int | None:
-        if (
-            self.version == VERSION_1
-        ):  # there, only what is written without the page cache is counted
+        if self.version == VERSION_1:
+            # There, only what is written without the page cache is counted.
             return None
         text = self._read("io.stat")
         return None if text is None else sum(map(int, re.findall(r"\bwbytes=(\d+)", text)))

@@ -92,9 +92,8 @@ class Place:
         self._seen_seconds: float | None = None
         self._hits: dict[str, None] = {}
         self._usage: Usage | None = None
-        self._status: ExitStatus | None = (
-            None  # what is used is counted from it, when that is asked for
-        )
+        # What is used is counted from it, when that is asked for.
+        self._status: ExitStatus | None = None
 
     # ---- while it runs
 

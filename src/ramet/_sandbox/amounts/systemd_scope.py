@@ -102,9 +102,8 @@ def scope_of_process(controllers: Sequence[str]) -> Scope:
         take()
         if _kept is None or _kept[0] != os.getpid():
             made = Scope(controllers)
-            if (
-                _kept is None or _kept[0] != os.getpid()
-            ):  # else a signal handler has made one meanwhile
+            if _kept is None or _kept[0] != os.getpid():
+                # Else a signal handler has made one meanwhile.
                 _kept = os.getpid(), made
         return _kept[1]
 

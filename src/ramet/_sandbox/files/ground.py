@@ -62,9 +62,8 @@ class Ground:
         self._files = b"", b""
         self.points: MountPoints = ON_NOTHING
         """Files of the caller's at which something is mounted, for are_mounted()."""
-        self._is_made = (
-            False  # a change of the mounts is told once, also where it is not made anew then
-        )
+        # A change of the mounts is told once, also where it is not made anew then.
+        self._is_made = False
         self.user = self.mount = -1
         self.bare: BareMounts | None = None
         # By owner, the user namespace that maps the ids of files that the sandbox is to have that

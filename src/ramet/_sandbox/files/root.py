@@ -89,7 +89,7 @@ def add_bare(steps: Steps) -> None:
 
 
 def add_bare_in_empty(steps: Steps) -> None:
-    """The same in a mount namespace that was made with nothing in it: see EMPTY_MNTNS.
+    """Make the bare root in a mount namespace that was made with nothing in it: see EMPTY_MNTNS.
 
     Its root directory takes no files, and is covered by one that does.
     """

@@ -52,7 +52,7 @@ class Identity(NamedTuple):
             _write(pid, self.maps())
 
     def write_maps_of_files(self, pid: int, uid: int, gid: int) -> None:
-        """The same for an idmapped mount, on which files of these ids belong to the child."""
+        """Write the maps for an idmapped mount, on which files of these ids belong to the child."""
         maps = {"gid_map": _swapped(gid, self.outer_gid), "uid_map": _swapped(uid, self.outer_uid)}
         _write(pid, maps)
 

@@ -17,9 +17,8 @@ __all__ = ["Layer", "Part", "parts_of"]
 
 Option: TypeAlias = tuple[str, str | None]
 
-MODE_OF_ROOT = (
-    0o1777  # of a directory: without set-group-ID, which would give a child's files a group
-)
+# Of a directory: without set-group-ID, which would give a child's files a group.
+MODE_OF_ROOT = 0o1777
 _MODE_OF_FILE = 0o777
 _CALLERS_OWN = 0o700
 
@@ -100,7 +99,7 @@ class Part:
         )
 
     def data(self, lower: str, directory: str) -> bytes:
-        """The same in the form of mount(2): with a backslash before a comma, too."""
+        """The options as mount(2) takes them: a comma in a path has a backslash before it."""
         options = self.options(lower, directory)
         written = (
             key if value is None else f"{key}={_without_commas(value)}" for key, value in options

@@ -26,9 +26,8 @@ Instruction: TypeAlias = tuple[int, int, int, int]
 # include/uapi/linux/bpf_common.h
 _LOAD, _AND, _RETURN, _JUMP = 0x20, 0x54, 0x06, 0x05
 _IF_EQUAL, _IF_GREATER, _IF_AT_LEAST = 0x15, 0x25, 0x35
-_NEAR = (
-    250  # a conditional jump leads over 255 instructions at most, and a few may still come between
-)
+# A conditional jump leads over 255 instructions at most, and a few may still come between.
+_NEAR = 250
 MOST_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 
 # struct seccomp_data: the number, the architecture, the instruction's address, six arguments

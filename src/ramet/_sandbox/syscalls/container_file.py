@@ -113,11 +113,11 @@ def read_bytes(path: str) -> bytes:
 
 
 def policy_of(
-    content: bytes, path: str, machine: str, release: tuple[int, int], *, unknown_names: str
+    content: bytes, path: str, machine: str, release: tuple[int, int]
 ) -> tuple[Policy, int]:
     """The rows of the file for this machine and kernel, and the flags for seccomp(2).
 
-    ``release``: of the kernel, as (6, 12). ``unknown_names``: "refuse", or "ignore" as engines do.
+    ``release``: of the kernel, as (6, 12).
 
     Raises ValueError, naming the place in the file, for what is not of that form.
     """
@@ -128,7 +128,7 @@ def policy_of(
     rows = []
     for call in top.list_at("syscalls"):
         call.has_only(_CALL)
-        names = " ".join(_names(call, unknown_names))
+        names = " ".join(_names(call))
         answer = _answer(call, "action", "errnoRet", "errno")
         tests = list(_tests(call))
         if _is_for(call, machine, release):
@@ -167,7 +167,7 @@ def _newest(rows: list[Row], otherwise: int, machine: str) -> int | None:
     return max(named, default=None)
 
 
-def _names(call: "_Place", unknown_names: str) -> list[str]:
+def _names(call: "_Place") -> list[str]:
     single = call.at("name")
     names = list(call.list_at("names"))
     if single is not None:
@@ -176,15 +176,10 @@ def _names(call: "_Place", unknown_names: str) -> list[str]:
         names = [single]
     if not names:
         call.fail("expected 'names' with one name or more, got none")
-    return [name.text() for name in names if _is_known(name, unknown_names)]
-
-
-def _is_known(name: "_Place", unknown_names: str) -> bool:
-    if name.text() in KNOWN_NAMES:
-        return True
-    if unknown_names == "refuse":
-        name.fail_with_near("the name of a system call", KNOWN_NAMES)
-    return False
+    for name in names:
+        if name.text() not in KNOWN_NAMES:
+            name.fail_with_near("the name of a system call", KNOWN_NAMES)
+    return [name.text() for name in names]
 
 
 def _answer(place: "_Place", action_key: str, number_key: str, name_key: str) -> int:

@@ -33,7 +33,6 @@ from .rule import (
 
 _INSTRUCTION_BYTES = 8  # struct sock_filter
 _FORBIDDEN = {"refuse": EPERM, "kill": KILL_PROCESS, "notify": USER_NOTIFICATION}
-_UNKNOWN_NAMES = ("refuse", "ignore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,6 @@ def compiled(
     forbidden: str = "refuse",
     keeps_namespaces: bool = False,
     own_ipc: bool = True,
-    unknown_names: str = "refuse",
 ) -> Filter:
     """The filter for ``Sandbox.syscalls``.
 
@@ -86,7 +84,6 @@ def compiled(
     setns(). With it clone() may have CLONE_PARENT, too: its calls take ``of_a_call()`` beside.
     ``own_ipc``: whether the sandbox has an ipc namespace of its own; without one "default" refuses System
     V's shared memory, semaphores and queues as well, and POSIX's queues.
-    ``unknown_names``: "refuse", or "ignore" those names in a file that no call has.
 
     A file's own answers count, but "kill" and "notify" take the place of each errno other than ENOSYS and
     0, and "notify" that of SCMP_ACT_KILL, SCMP_ACT_KILL_THREAD and SCMP_ACT_KILL_PROCESS.
@@ -106,17 +103,13 @@ def compiled(
         raise ValueError(
             f"invalid forbidden: expected {' or '.join(map(repr, _FORBIDDEN))}, got {forbidden!r}"
         )
-    if unknown_names not in _UNKNOWN_NAMES:
-        raise ValueError(
-            f"invalid unknown_names: expected 'refuse' or 'ignore', got {unknown_names!r}"
-        )
     wanted = os.fspath(wanted)
     if wanted in ("default", "strict"):
         return _of_word(wanted, machine, forbidden, keeps_namespaces, own_ipc)
     from .container_file import read_bytes
 
     content = read_bytes(wanted)
-    return _of_file(content, wanted, machine, forbidden, keeps_namespaces, unknown_names)
+    return _of_file(content, wanted, machine, forbidden, keeps_namespaces)
 
 
 @lru_cache(maxsize=8)
@@ -208,13 +201,10 @@ def _of_file(
     machine: str,
     forbidden: str,
     keeps_namespaces: bool,
-    unknown_names: str,
 ) -> Filter:
     from .container_file import policy_of, running_release
 
-    policy, flags = policy_of(
-        content, path, machine, running_release(), unknown_names=unknown_names
-    )
+    policy, flags = policy_of(content, path, machine, running_release())
     try:
         return _compiled(policy, machine, forbidden, keeps_namespaces, flags)
     except ValueError as error:

@@ -95,7 +95,7 @@ class FailedSetup(Exception):  # noqa: N818 - it carries what the caller makes a
     """A step of the child's setup failed: its label, errno and file."""
 
 
-def carry_out(options: dict[str, Any], descriptors: Sequence[int]) -> None:
+def set_up(options: dict[str, Any], descriptors: Sequence[int]) -> None:
     """In the child: set up what the options say. Raises FailedSetup."""
     given = {name: _received(value, descriptors) for name, value in options.items()}
     if "namespaces" in given:  # a plain number would be a pid

@@ -42,6 +42,6 @@ class _ByName:
 
 
 def without_state(value: Any) -> Any:
-    """The same, or what plain pickle writes by its name."""
+    """The value; for such a function, what pickle writes by its name, without the hidden object."""
     reduced = by_name(value) if isinstance(value, METHODS) else None
     return value if reduced is None else _ByName(reduced)

@@ -151,7 +151,7 @@ def loaded_call(parts: Sequence[Any]) -> tuple[Callable[..., object], tuple[Any,
 
 
 def _refused(parts: Iterable[tuple[str, object]], error: Exception) -> Exception:
-    """The same, that says which of them it is."""
+    """A TypeError for that error, which names the first of the parts that cannot be pickled."""
     for what, value in parts:
         own = _refusal_of(value)
         if own is not None:

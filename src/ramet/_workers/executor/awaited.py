@@ -57,11 +57,6 @@ class Awaited:
             os.close(self._wakes)
 
     @property
-    def is_closed(self) -> bool:
-        """Whether the thread has ended."""
-        return self._wakes is None
-
-    @property
     def workers(self) -> "set[Worker]":
         """All of these processes."""
         return set(self._workers.values())

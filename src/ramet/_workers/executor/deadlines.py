@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 if TYPE_CHECKING:
-    from .worker import Call
+    from .call import Call
 
 _FEW = 64
 

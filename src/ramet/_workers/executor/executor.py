@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, Un
 from ..._kernel.timeouts import checked_timeout, deadline_after, seconds_until
 from ..._limits.byte_counts import parsed_memory
 from ..._setup.options import Options
+from ..in_call.executor_calls import call_for_items
 from ..template.checks import checked_loading, refuse_coroutine_function, require_spares
 from ..template.template import Template
 from .awaited import refuse_without_epoll
+from .call import Call
 from .call_future import CallFuture
 from .learning import Learning
 from .pool import Pool
 from .progress import progress_bar
 from .tally import Counts
 from .tree_template import TreeTemplate
-from .worker import Call, Rules, apply
+from .worker import Rules
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -162,7 +164,7 @@ class Executor(AnyExecutor):
             each = (partial(self.submit, fn, *item) for item in items)
             return self._results(each, buffersize, timeout)
         chunks = iter(lambda: list(itertools.islice(items, chunksize)), [])
-        calls = (partial(self.submit, apply, fn, chunk) for chunk in chunks)
+        calls = (partial(self.submit, call_for_items, fn, chunk) for chunk in chunks)
         return itertools.chain.from_iterable(self._results(calls, buffersize, timeout))
 
     def _results(

@@ -20,9 +20,8 @@ from .needed_modules import package_of, packages_of
 
 _log = logging.getLogger("ramet.executor")
 _MOST_KNOWN = 1000
-_MOST_STARTS = (
-    16  # processes for one set of modules: each takes an interpreter's start and the imports
-)
+# Processes for one set of modules: each takes an interpreter's start and the imports.
+_MOST_STARTS = 16
 
 
 class Learning:

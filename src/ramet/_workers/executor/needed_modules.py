@@ -32,7 +32,7 @@ def modules_of(value: object) -> list[str]:
 
 
 def packages_of(value: object) -> list[str]:
-    """The same of Python and of installed packages alone; with those that modules of others have imported.
+    """Modules of Python and of packages that a value needs, itself or by modules of the program's own.
 
     A program's own modules may have changed by the next call, and may open what no two calls can share.
     """

@@ -25,12 +25,13 @@ from ..in_call import reading_call
 from ..template.abandoned_start import AbandonableStart
 from . import interpreter_end
 from .awaited import Awaited
+from .call import Call
 from .call_future import CallFuture
 from .deadlines import Deadlines
 from .learning import Learning
 from .tally import Counts, Tally
 from .tree_template import TreeTemplate
-from .worker import NO_ROOM, Call, Rules, Worker, expire
+from .worker import NO_ROOM, Rules, Worker, expire
 
 _log = logging.getLogger("ramet.executor")
 # How long a process may take to end whose last call is over, or that has closed its channel.

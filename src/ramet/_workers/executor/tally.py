@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from .worker import Call
+    from .call import Call
 
 _log = logging.getLogger("ramet.executor")
 

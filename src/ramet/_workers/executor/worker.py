@@ -1,4 +1,4 @@
-"""A call, and the process that runs it: from a pool's side."""
+"""A process that runs calls, from a pool's side."""
 
 import errno
 import logging
@@ -7,36 +7,32 @@ import pickle
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from ..._kernel.pidfd import wait_readable
+from ..._core import wait_readable
 from ..._kernel.signal_handlers import is_from_handler
-from ..._limits.python_stack import StackRequest, await_answers, stack_file, without_callers
-from ..._process.remote_error import printable
-from ..._process.result_layout import shortened
+from ..._limits.python_stack import StackRequest, await_answers, stack_file
 from ..._process.unreaped import reap_ended
 from ..._sandbox.files.replaced import are_mounted
 from ...exit_status import ExitStatus
-from .. import in_call
+from ..crossing.call_messages import CALL, NOT_LAST
 from ..crossing.messages import send
-from ..crossing.pickling import handed_over, pickled_call
-from ..in_call.serving import CALL, NOT_LAST
+from ..crossing.pickling import pickled_call
 from ..template.call_request import AS_IT_IS
 from ..template.called_child import CalledChild
 from ..template.source_files import SourceFiles
 from ..template.template import Template
 from ..template.watching import watcher
-from .call_future import CallFuture
 from .captured import Captured
+
+if TYPE_CHECKING:
+    from .call import Call
+    from .call_future import CallFuture
 
 _log = logging.getLogger("ramet.executor")
 _STACK_SECONDS = 0.2
-(_IN_CALL,) = in_call.__path__  # whose code calls the function of a call
-_READS = "in loaded_call"  # the frame of that code that reads the function, and imports its module
-_MOST_LETTERS = 1 << 16  # of a stack
 _TREE_SECONDS = 5.0
 # How long the pool waits for a process that is to run another call and does not read it. An honest one has
 # read all that came before, so that its socket has room for all but the longest lists of arrays.
@@ -86,96 +82,6 @@ class Rules(NamedTuple):
             and not self.options
             and not self.captures
         )
-
-
-class Call:
-    """A call, from its submission to the end of its process."""
-
-    def __init__(
-        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        self.future: CallFuture[Any] = CallFuture()
-        self.fn, self.args, self.kwargs = fn, args, kwargs
-        self.number = 0
-        self.worker: Worker | None = None
-        self.is_done = False
-        self.is_counted = False  # among those that are done
-        self.attempt = 0  # to begin it, which one thread makes; 0: it waits
-        self.is_put_back = False  # its future is told to run, and it waits for room
-        self.reason = ""  # why it was killed
-        self.stack = ""  # where it was when it was killed
-        self.was_being_read = (
-            False  # its function had not begun then: its module was still imported
-        )
-
-    def pickled(
-        self, initializer: tuple[Callable[..., object], tuple[Any, ...]] | None
-    ) -> tuple[Any, ...]:
-        """The call for its process, with an initializer for one that has none yet."""
-        if initializer is None and not self.kwargs:
-            return pickled_call(self.fn, self.args, self._handed_over)
-        call = (initializer, self.fn, self.args, self.kwargs)
-        return pickled_call(_call_fully, call, partial(self._handed_over, initializer))
-
-    def _handed_over(
-        self, initializer: tuple[Callable[..., object], tuple[Any, ...]] | None = None
-    ) -> Iterator[tuple[str, object]]:
-        """What crosses, as the caller has named it."""
-        if initializer is not None:
-            for what, value in handed_over(*initializer, {}):
-                yield f"the initializer's {what.removeprefix('the ')}", value
-        if self.fn is apply:
-            fn, items = self.args
-            for item in items:
-                yield from handed_over(fn, item, {})
-        else:
-            yield from handed_over(self.fn, self.args, self.kwargs)
-
-    def may_begin(self) -> bool:
-        """Whether it was not cancelled; from here on its future runs."""
-        if self.is_put_back:
-            return not self.future.cancelled()
-        return self.future.set_running_or_notify_cancel()
-
-    @property
-    def what(self) -> Callable[..., Any]:
-        """The caller's function, also of a call of map() that has several items."""
-        return self.args[0] if self.fn is apply else self.fn
-
-    def note_stack(self, stack: str) -> None:
-        """Where it was when it was killed, as it said itself."""
-        self.was_being_read = _READS in stack and isinstance(self.fn.__module__, str)
-        own = without_callers(stack, _IN_CALL, __file__)  # where _call_fully() and apply() are
-        if "\n" not in own:  # the function is one of C's, or has not begun: who calls it is told
-            own = "\n".join(stack.splitlines()[:2])
-        self.stack = _readable(own)
-
-    def __str__(self) -> str:
-        from reprlib import repr as shortened
-
-        try:
-            name = getattr(self.fn, "__qualname__", None) or repr(self.fn)
-            named = [f"{name}={shortened(value)}" for name, value in self.kwargs.items()]
-            return f"{name}({', '.join([*map(shortened, self.args), *named])})"
-        except Exception:  # of a __repr__ of the caller's
-            return f"{object.__repr__(self.fn)}(...)"
-
-
-def apply(fn: Callable[..., Any], items: list[tuple[Any, ...]]) -> list[Any]:
-    """What one call of map() does for several items."""
-    return [fn(*item) for item in items]
-
-
-def _call_fully(
-    initializer: tuple[Callable[..., object], tuple[Any, ...]] | None,
-    fn: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    if initializer is not None:
-        prepare, arguments = initializer
-        prepare(*arguments)
-    return fn(*args, **kwargs)
 
 
 class Worker:
@@ -407,11 +313,6 @@ def expire(workers: Iterable[Worker]) -> None:
         if request is not None:
             call.note_stack(request.answer())
         worker.kill()
-
-
-def _readable(stack: str) -> str:
-    """What the call may have written itself; escaping makes it longer."""
-    return shortened(printable(shortened(stack, _MOST_LETTERS)), _MOST_LETTERS)
 
 
 def _captured(rules: Rules) -> Captured | None:

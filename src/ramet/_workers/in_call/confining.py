@@ -7,7 +7,7 @@ from typing import Any
 from ... import _core
 
 
-def carry_out(
+def carry_out_steps(
     operations: Sequence[Any], labels: Sequence[Any], descriptors: Sequence[int] = ()
 ) -> None:
     """Carry them out. A tuple with one number stands for the descriptor at that place.

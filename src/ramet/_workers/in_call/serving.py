@@ -2,30 +2,23 @@
 
 import errno
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
 from ... import _core
 from ..._core import wait_readable
-from ..._limits.python_stack import answer_stack_requests
-from ..._limits.resident_watch import limit_data
 from ..._process.result_layout import in_words
 from ..crossing import outcome
-from ..crossing.call_options import FailedSetup, carry_out, make_way
-from ..crossing.caller_state import apply
+from ..crossing.call_messages import CALL
+from ..crossing.call_options import FailedSetup, make_way
 from ..crossing.messages import Channel, Message, channels, receive, send, understood
-from ..crossing.pickling import loaded, loaded_call, pickled_call
-from .confining import carry_out as carry_out_steps
+from ..crossing.pickling import loaded_call, pickled_call
+from . import executor_calls  # noqa: F401 - calls name what is in it, and none is to import it
+from .plan_of_call import carry_out_plan, read_plan
 from .reading_call import reading
 
-# Kinds of messages to the child; those of outcomes are result_layout's.
-CALL = 1  # native/python/channel.h
-# In the place of a plan that says no more than that another call may follow: native/python/plain_calls.c.
-NOT_LAST = b"+"
-READY = 64  # from a child that has been asked to say when it is warm
 # What Channel.serve_plain() says; the numbers are native/python/plain_calls.h's.
 ENDED, ANOTHER, RETURNED, RAISED, ALONE = range(5)
 _PLAN_AND_PICKLE = 2  # the first parts of a call
@@ -34,11 +27,6 @@ _CLOSED = (
     b"let it close those alone that it has opened\n"
 )
 LET_GO_MILLISECONDS, UNTIL_LET_GO = 1, -1  # that it waits after the last call
-
-Plan = dict[str, Any]
-
-# Descriptors that came with the call, for its function: CallRequest.pass_on().
-passed: list[int] = []
 
 
 def calls_to_warm_up(*, in_python: bool = False, by_value: bool = False) -> list[tuple[Any, ...]]:
@@ -182,12 +170,12 @@ def _serve_next(
 
 
 def _serve_one(channel: Channel, message: Message, around: Around) -> tuple[int, bool]:
-    (_, parts, descriptors), plan = message, _plan(message[1][0])
+    (_, parts, descriptors), plan = message, read_plan(message[1][0])
     trusted, last = plan.get("trusted"), plan.get("last", True)
     try:
         if "options" in plan:
             descriptors = make_way(channel, plan["options"], descriptors)
-        _take_place(plan, descriptors)
+        carry_out_plan(plan, descriptors)
     except FailedSetup as failed:
         return outcome.put_unprepared(channel, *failed.args), True
     except Exception as error:
@@ -266,78 +254,6 @@ def _answer(
     if error is not None:
         return outcome.put_error(channel, error, trusted)
     return outcome.put_value(channel, value, trusted)
-
-
-def _plan(text: Any) -> Plan:
-    if text == NOT_LAST:
-        return {"last": False}
-    plan: Plan = loaded((text,)) if text else {}
-    return plan
-
-
-def _take_place(plan: Plan, descriptors: Sequence[int]) -> None:
-    """Become what the caller asks for: first its limits, then where it is, then the options."""
-    if not plan:
-        return
-    taken = iter(descriptors)
-    for name, act in _ACTS.items():
-        if name in plan:
-            act(plan[name], taken)
-    if plan.get("stopped"):
-        os.kill(os.getpid(), signal.SIGSTOP)
-
-
-def _enter_cgroup(count: int, taken: Iterator[int]) -> None:
-    for _ in range(count):
-        entry = next(taken)
-        os.write(entry, b"0")
-        os.close(entry)
-
-
-def _write_only(rules: tuple[int, Sequence[str]], _: Iterator[int]) -> None:
-    from ..._sandbox.files.in_a_call import writes_only  # which calls in a sandbox alone need
-
-    abi, paths = rules
-    carry_out_steps([("LANDLOCK", *writes_only(paths, abi))], [("landlock_restrict_self", None)])
-
-
-def _write_outputs(_: object, taken: Iterator[int]) -> None:
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        output = next(taken)
-        os.dup2(output, number)
-        os.close(output)
-        if getattr(sys, name, None) is None:  # closed when the caller began, whose copy this is
-            stream = open(number, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
-            setattr(sys, name, stream)
-
-
-def _take_name(name: str, _: Iterator[int]) -> None:
-    with open("/proc/thread-self/comm", "wb") as comm:
-        comm.write(os.fsencode(name))
-
-
-def _limit_data(budget: int, _: Iterator[int]) -> None:
-    limit_data(budget)
-
-
-def _keep_passed(count: int, taken: Iterator[int]) -> None:
-    passed[:] = [next(taken) for _ in range(count)]
-
-
-# By the name in the plan, in the order of the descriptors that go with each.
-_ACTS: dict[str, Callable[[Any, Iterator[int]], None]] = {
-    "entry": _enter_cgroup,
-    "stack": lambda _, taken: answer_stack_requests(next(taken)),
-    "outputs": _write_outputs,
-    "passed": _keep_passed,
-    "data_limit": _limit_data,
-    "caller": lambda changes, taken: apply(
-        changes, [next(taken) for _ in changes.get("files", ())]
-    ),
-    "write": _write_only,
-    "options": lambda options, taken: carry_out(options, list(taken)),
-    "name": _take_name,
-}
 
 
 def _unreadable(error: Exception) -> str:

@@ -119,9 +119,8 @@ def _remove_temporary_directory(util: Any) -> None:
 
 def _end_others(trackers: set[int], *, in_namespace: bool) -> None:
     """All that this process has started but those, which wait as long as one of the others lives."""
-    if (
-        in_namespace and os.getppid() == 0
-    ):  # its parent is outside: all that can be meant is its own
+    if in_namespace and os.getppid() == 0:
+        # Its parent is outside: all that can be meant is its own.
         os.kill(-1, signal.SIGTERM)  # which a tracker ignores
         return
 

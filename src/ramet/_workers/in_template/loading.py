@@ -103,9 +103,8 @@ def _force_lazy_imports() -> None:
     import types
 
     lazy = getattr(types, "LazyImportType", None)
-    tried: set[tuple[int, str]] = (
-        set()
-    )  # one that fails stays lazy, and fails in the call that uses it
+    # One that fails stays lazy, and fails in the call that uses it.
+    tried: set[tuple[int, str]] = set()
     while lazy is not None and (found := _lazy_names(lazy) - tried):
         tried |= found
         for module in list(sys.modules.values()):

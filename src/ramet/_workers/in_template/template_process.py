@@ -29,6 +29,7 @@ from ..._process.request import is_by_clone
 from ..._process.tree import pid_namespace
 from ..._process.tree.own_tree import END_SIGNAL, end_own_tree
 from ...errors import TemplateError
+from ..crossing.call_messages import READY
 from ..crossing.messages import Channel, channels, receive, send, understood
 from ..crossing.outcome import rights
 from ..crossing.pickling import loaded
@@ -48,9 +49,8 @@ from ..crossing.template_messages import (
     Making,
 )
 from ..in_call.binding import TO_BIND_TEMPLATE, Hangup, bind, mark, to_bind, unmark
-from ..in_call.confining import carry_out
+from ..in_call.confining import carry_out_steps
 from ..in_call.serving import (
-    READY,
     UNTIL_LET_GO,
     Act,
     Around,
@@ -106,18 +106,14 @@ class _Template:
         # No function of Python's: each costs a clone some pages, which it copies when it writes to them.
         self._take_interrupts = partial(_signal.signal, _signal.SIGINT, handler)
 
-    def load(self, parts: Sequence[Any]) -> None:
-        """Do what the message asks for, and say how that went."""
-        self.do(lambda: loaded(parts))
-
-    def do(self, read: Callable[[], Loading]) -> None:
-        """The same, for what is read by that."""
+    def load(self, read: Callable[[], Loading]) -> None:
+        """Load what read() returns, and tell the caller how that went, an error of read() as well."""
         try:
-            self._do(read)
+            self._load(read)
         except (BrokenPipeError, ConnectionResetError):  # the caller has gone meanwhile
             _end(0)
 
-    def _do(self, read: Callable[[], Loading]) -> None:
+    def _load(self, read: Callable[[], Loading]) -> None:
         _core.gather_objects(True)
         try:
             loading = read()
@@ -132,13 +128,11 @@ class _Template:
         except BaseException as error:
             _flush()
             self._say_failed(error)
-            self._control.await_end(
-                UNTIL_LET_GO
-            )  # what setup has started is killed with this process
+            # What setup has started is killed with this process.
+            self._control.await_end(UNTIL_LET_GO)
             _end(1)
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # a terminal sends it to all: calls get it alone
+        # A terminal sends it to all: calls get it alone.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         described = json.dumps([self._name(), *source_files()])
         send(self._control, LOADED, (described.encode(),))
 
@@ -220,7 +214,7 @@ class _Template:
                 )
             self._proc = own_mappings.open_proc()
             own_mappings.replace_those_of_files(self._proc)
-            carry_out(*confining.leave, descriptors)
+            carry_out_steps(*confining.leave, descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -368,9 +362,8 @@ class _Template:
     def _refuse(self, error: Exception, init: tuple[int, int] | None) -> None:
         """Say so; the caller reaps the init of a namespace that nothing is in."""
         number = getattr(error, "errno", None) or errno.EINVAL
-        text = (isinstance(error, OSError) and error.strerror) or str(
-            error
-        )  # which has the number, too
+        # str() has the number, too.
+        text = (isinstance(error, OSError) and error.strerror) or str(error)
         told = json.dumps([number, text, 0 if init is None else init[0]]).encode()
         send(self._control, REFUSED, (told,), () if init is None else (init[1],))
         if init is not None:
@@ -486,7 +479,7 @@ class _Template:
         derived._is_derived = True
         derived._warm = self._warm
         derived._confines = self._confines
-        derived.load(parts)
+        derived.load(lambda: loaded(parts))
         return derived.serve()
 
     def _become_confined(self, channel: Channel, confining: Confining) -> int:
@@ -507,14 +500,16 @@ class _Template:
         try:
             # Else one call would read what another writes there.
             own_mappings.replace_all(self._proc)
-            carry_out(*confining.enter)
+            carry_out_steps(*confining.enter)
             template._confines = Confines(_core.Plan(confining.call[0]), confining.call[1])
         except Exception as error:
             template._say_failed(error)
             return 1
         if self._dies_with_caller:  # a change of ids has cleared it
             bind(TO_BIND_TEMPLATE, 0)
-        template.do(lambda: Loading((), None, None, confining.allow, trusted=False, by_value=False))
+        template.load(
+            lambda: Loading((), None, None, confining.allow, trusted=False, by_value=False)
+        )
         return template.serve()
 
     def _await_own_memory(self) -> None:
@@ -606,11 +601,10 @@ def main(descriptor: int) -> NoReturn:
     _, parts, _ = message
     rights.callers = int.from_bytes(parts[0], "little")
     template = _Template(control, dies_with_caller=True)
-    template.load(parts[1:])
+    template.load(lambda: loaded(parts[1:]))
     code = served(template)
-    if (
-        sys.flags.inspect
-    ):  # PYTHONINSPECT: SystemExit would be a traceback, and a dialog at a terminal
+    if sys.flags.inspect:
+        # PYTHONINSPECT: SystemExit would be a traceback, and a dialog at a terminal.
         from ctypes import pythonapi
 
         pythonapi.Py_Exit(code)
@@ -628,7 +622,7 @@ def serve_here(control: Channel, callers: Channel, loading: Loading, tid: int) -
     if by_main_thread:
         bind(TO_BIND_TEMPLATE, os.getppid())
     template = _Template(control, dies_with_caller=by_main_thread)
-    template.do(lambda: loading)
+    template.load(lambda: loading)
     sys.exit(served(template))
 
 

@@ -5,7 +5,7 @@ import pickle
 import signal
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 from ..._function.clone import NEW_NAMESPACES, checked_name, checked_set_tid
 from ..._kernel.clone_args import cgroup_descriptor
@@ -16,8 +16,8 @@ from ..._kernel.timeouts import checked_timeout
 from ..._process.request import flags_and_signal
 from ..._process.tree.own_cgroup import InitialCgroup
 from ...flags import SIGNAL_BITS, CloneFlag, flag_bits
+from ..crossing.call_messages import NOT_LAST, CallPlan
 from ..crossing.call_options import SentOptions
-from ..in_call.serving import NOT_LAST
 from .call_memory import CallMemory
 
 _NOT_LAST_ALONE = {"last": False}
@@ -50,14 +50,14 @@ class CallRequest:
         # What is decided by the clone call itself: no spare will do.
         self.needs_clone = bool(self.clone_flags) or self.set_tid is not None
         self.initial_cgroup: InitialCgroup | None = None
-        self.plan: dict[str, Any] = {}
+        self.plan: CallPlan = {}
         self.descriptors: list[int] = []
         self._held: Descriptors | None = None
         self._options: SentOptions | None = None
         if self.trusted is not None:
             self.plan["trusted"] = self.trusted
-        if name is not None:
-            self.plan["name"] = checked_name(name)
+        if (named := checked_name(name)) is not None:
+            self.plan["name"] = named
         if self.flags & STOPPED:
             self.plan["stopped"] = True
         if options:
@@ -71,20 +71,6 @@ class CallRequest:
             self.plan["data_limit"] = memory.bytes
         # Whether waitid(2) tells all about the end of its child.
         self.ends_plainly = self.timeout is None and memory is None and cgroup is None
-
-    @classmethod
-    def of_nothing(cls) -> Self:
-        """A call without wishes, to which some can be added."""
-        return cls(
-            flags=0,
-            timeout=None,
-            name=None,
-            trusted=None,
-            set_tid=None,
-            cgroup=None,
-            memory=None,
-            options={},
-        )
 
     @property
     def clone_flags(self) -> int:
@@ -130,12 +116,12 @@ class CallRequest:
         self.descriptors += [stdout, stderr]
 
     def pass_on(self, descriptors: Sequence[int]) -> None:
-        """The child's function finds these, by numbers of its own, in serving.passed."""
+        """The child's function finds these, by numbers of its own, in plan_of_call.passed."""
         self.plan["passed"] = len(descriptors)
         self.descriptors += descriptors
 
     def packed(
-        self, changes: Mapping[str, Any], files: Sequence[int]
+        self, changes: dict[str, Any], files: Sequence[int]
     ) -> tuple[bytes, tuple[int, ...]]:
         """The plan, and the descriptors that go with it. changes, files: see CallerState."""
         if self is AS_IT_IS and not changes:
@@ -177,11 +163,11 @@ def _checked_flags(flags: int) -> int:
     return bits
 
 
-def _checked_trust(trusted: object) -> bool | None:
-    if trusted is not None and not isinstance(trusted, bool):
+def _checked_trust(trusted: object) -> bool:
+    if not isinstance(trusted, bool):
         raise TypeError(f"invalid trusted: expected True, False or None, got {trusted!r}")
     return trusted
 
 
 # Of most calls: nothing is to be made, checked or closed for one that asks for nothing.
-AS_IT_IS = CallRequest.of_nothing()
+AS_IT_IS = CallRequest()

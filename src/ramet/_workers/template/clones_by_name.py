@@ -97,9 +97,8 @@ class ClonesByName:
         newer = [pid for pid, since in ages.items() if 0 < since < _pid_max() // 2]
         untold = [pid for pid in newer if self._has_its_name(pid)]
         told = procfs.numbers_of_all_pidfds() if untold else set()
-        for pid in sorted(
-            untold, key=ages.__getitem__, reverse=True
-        ):  # the init waits for the clone
+        for pid in sorted(untold, key=ages.__getitem__, reverse=True):
+            # The init waits for the clone.
             if pid not in told:
                 kill_and_reap(pid)
 

@@ -35,7 +35,7 @@ from ..crossing.messages import Channel, channels, send
 from ..crossing.outcome import Reader, rights
 from ..crossing.process_names import new_name
 from ..crossing.template_messages import MADE, PIDS
-from ..in_call.confining import carry_out
+from ..in_call.confining import carry_out_steps
 from ..in_call.serving import UNTIL_LET_GO, Around, call_once, give_up_unprepared
 from ..in_template import own_mappings
 from .called_child import CalledChild
@@ -138,9 +138,8 @@ def _end_unowned(told: object) -> None:
     made, init = PIDS.unpack(told[1][0])
     with suppress(ProcessLookupError):
         os.kill(init, signal.SIGKILL)
-    for pid in filter(
-        None, (made, init)
-    ):  # the kernel keeps an init until all in its namespace are reaped
+    for pid in filter(None, (made, init)):
+        # The kernel keeps an init until all in its namespace are reaped.
         with suppress(ChildProcessError):
             waitid(os.P_PID, pid, os.WEXITED | WALL)
 
@@ -192,7 +191,7 @@ def _make_confined(call: _Call) -> None:
     _take_name(call.name_until_then.encode())
     proc = own_mappings.open_proc()
     own_mappings.replace_those_of_files(proc)
-    carry_out(*call.steps.leave)
+    carry_out_steps(*call.steps.leave)
     init, pidfd_of_init = pid_namespace.new()
     try:
         pid_namespace.join_for_children(init, pidfd_of_init)
@@ -237,7 +236,7 @@ def _confine(call: _Call, name: bytes, channel: int) -> tuple[str, int, str | No
     """The label, errno and file of a step that failed of those that the options say."""
     for entry in call.entries:
         os.write(entry, b"0")
-    carry_out(*call.steps.enter)
+    carry_out_steps(*call.steps.enter)
     passed = [*(call.options.get("pass_fds") or ()), channel]
     failed = FunctionSetup({"close_fds": True, **call.options, "pass_fds": passed}, 0).do()
     if failed is not None:
@@ -246,6 +245,6 @@ def _confine(call: _Call, name: bytes, channel: int) -> tuple[str, int, str | No
     os.environb.clear()
     os.environb.update(call.environment)
     _take_name(name)
-    carry_out(*call.steps.finish)
+    carry_out_steps(*call.steps.finish)
     forget()
     return None

@@ -20,7 +20,7 @@ def has_child(pidfd: int) -> bool:
 
 
 def is_child(pid: int, pidfd: int) -> bool:
-    """The same, and that this is its pid."""
+    """Whether its process is a child that has not been reaped, and has this pid."""
     try:
         return has_child(pidfd) and pids_of(pidfd) == [pid]
     except OSError:
@@ -28,7 +28,7 @@ def is_child(pid: int, pidfd: int) -> bool:
 
 
 def kill(pidfd: int) -> None:
-    """One that has ended already is left alone."""
+    """Kill the process of a pidfd; one that has ended already is left alone."""
     with suppress(ProcessLookupError):
         pidfds.send(pidfd, None, signal.SIGKILL)
 
@@ -40,7 +40,7 @@ def reap(pidfd: int) -> None:
 
 
 def kill_and_reap(pid: int) -> None:
-    """The same of a child by its pid; a pid that is none is left alone."""
+    """Kill a child by its pid, and wait for its end; a pid that is no child's is left alone."""
     with suppress(ProcessLookupError, ChildProcessError):
         waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
         os.kill(pid, signal.SIGKILL)

@@ -274,9 +274,8 @@ def begun(
     """Let it load, and wait for that; if that fails it is ended, with all that setup has started."""
     try:
         if parts:
-            with suppress(
-                BrokenPipeError, ConnectionResetError
-            ):  # then it has ended, which is seen next
+            with suppress(BrokenPipeError, ConnectionResetError):
+                # One that is gone is seen to have ended next.
                 send(control, LOAD, parts)
         with abandonable(process):
             name, files = _loaded(process, control)

@@ -20,12 +20,12 @@ from ..._process.tree import subreaper
 from ..._sandbox.files.replaced import are_mounted
 from ..._setup.options import FunctionOptions, Options
 from ...errors import SandboxError, TemplateError, TemplateRestarted
+from ..crossing.call_messages import CALL, NOT_LAST
 from ..crossing.caller_state import CallerState, authkey
 from ..crossing.outcome import Reader, reader
 from ..crossing.pickling import FIRST_OF_PICKLE, is_by_value, pickled_call
 from ..crossing.template_messages import Loading, Making
 from ..in_call import reading_call
-from ..in_call.serving import CALL, NOT_LAST
 from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
@@ -152,9 +152,9 @@ class Template:
     def derived(
         self, kind: type[D], loading: Loading, spares: int, spares_memory: int | str | None = None
     ) -> D:
-        """The same, of another class; the library's own."""
+        """derive(), to a template of that class; the library's own."""
         made = kind.__new__(kind)
-        reload = "changed" if self._files is not None else None
+        reload = "changed" if self._sources is not None else None
         start = Derived(self._base_of_another, loading, self._start)
         made._begin(start, spares, spares_memory, reload)
         return made
@@ -180,7 +180,7 @@ class Template:
             None if spares_memory is None else parsed_bytes("spares_memory", spares_memory)
         )
         self._lock = threading.RLock()
-        self._files = None if reload is None else SourceFiles()
+        self._sources = None if reload is None else SourceFiles()
         self._ended = EndedCalls()
         self._is_closed = False
         self._holder: list[Link] = []
@@ -191,9 +191,9 @@ class Template:
         )
         started = start.start()
         self._holder.append(started.link)
-        self._take(started, self._files)
+        self._take(started, self._sources)
 
-    def _take(self, started: Started, files: SourceFiles | None) -> None:
+    def _take(self, started: Started, sources: SourceFiles | None) -> None:
         self._link = started.link
         self._caller_state = started.caller_state
         if self._start.sandbox is not None:
@@ -206,9 +206,9 @@ class Template:
             )
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
         self._loaded = frozenset(started.files)
-        if files is not None:
-            files.have_been_loaded(started.files)
-        self._files = files
+        if sources is not None:
+            sources.have_been_loaded(started.files)
+        self._sources = sources
         self._spares = self._most_spares
         with suppress(EndedError):  # already; the next call sees that
             if self._spares and self._spares_memory is not None:
@@ -219,7 +219,7 @@ class Template:
 
     def _allow_plain_calls(self) -> None:
         """Unless something is to be looked at before each call, or made for it."""
-        if self._files is None and not self._is_supervised:
+        if self._sources is None and not self._is_supervised:
             in_namespace = self._link.of_spares.tree
             reader = self._reader(None, in_namespace=in_namespace)
             self._link.allow_plain_calls(
@@ -350,7 +350,7 @@ class Template:
         False where a call might wait for another process to load: the files of this one are watched, or its
         sandbox is to be made anew.
         """
-        return self._files is None and self._link.has_answer() and self.is_there()
+        return self._sources is None and self._link.has_answer() and self.is_there()
 
     def is_there(self) -> bool:
         """Whether a call is served by the process that runs, so far as is known; the library's own."""
@@ -360,13 +360,13 @@ class Template:
 
     def _is_outdated(self, link: Link) -> bool:
         """Whether its source files have changed, or what its sandbox covers."""
-        has_changed = self._files is not None and self._files.have_changed()
+        has_changed = self._sources is not None and self._sources.have_changed()
         return has_changed or bool(link.points[0] and not are_mounted(link.points))
 
     @property
     def watched_sources(self) -> SourceFiles | None:
         """The source files of its process, if it follows their changes; the library's own."""
-        return self._files
+        return self._sources
 
     @property
     def most_output(self) -> int | None:
@@ -388,7 +388,7 @@ class Template:
                 reading_call.refuse_while_imported(fn)
             self._require_open()
             if self._is_supervised and request is AS_IT_IS:  # which nothing may be added to
-                request = CallRequest.of_nothing()
+                request = CallRequest()
             plain = request.ends_plainly and not self._ends_trees
             child = new_child(CalledChild, fn, request.flags, plain)
             return make_child(child, self._make, request, call)
@@ -613,19 +613,19 @@ class Template:
             if self._link is not link:
                 return
             # Which may fail: then there is the old one still.
-            files = self._files_before_next()
-            self._exchange(link, self._start.start(), files)
+            sources = self._sources_before_next()
+            self._exchange(link, self._start.start(), sources)
 
-    def _files_before_next(self) -> SourceFiles | None:
+    def _sources_before_next(self) -> SourceFiles | None:
         """What may change while the next process starts."""
-        return None if self._files is None else self._files.before_next()
+        return None if self._sources is None else self._sources.before_next()
 
-    def _exchange(self, link: Link, started: Started, files: SourceFiles | None) -> None:
+    def _exchange(self, link: Link, started: Started, sources: SourceFiles | None) -> None:
         self._holder.append(started.link)
         if self._is_closed:  # close() waits for the lock, or was called by a signal handler
             _close_all(self._holder)
         self._require_open()
-        self._take(started, files)
+        self._take(started, sources)
         link.close(ends_calls=False)
         with suppress(ValueError):  # such a handler has closed all meanwhile
             self._holder.remove(link)
@@ -650,7 +650,7 @@ class Template:
         For a template of its own interpreter. Calls go on meanwhile. Raises as the constructor does.
         """
         assert isinstance(self._start, Fresh)
-        start, files = self._start.with_more(modules), self._files_before_next()
+        start, sources = self._start.with_more(modules), self._sources_before_next()
         started = start.start()
         with Held(self._lock) as take:
             take()
@@ -658,7 +658,7 @@ class Template:
                 started.link.close()
                 return
             self._start = start
-            self._exchange(self._link, started, files)
+            self._exchange(self._link, started, sources)
 
     def close(self) -> None:
         """End its process and its spares. Calls that run go on, but end in a sandbox.

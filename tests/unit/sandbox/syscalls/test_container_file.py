@@ -204,7 +204,7 @@ def test_the_old_form(answers: Any) -> None:
 def test_for_whom_a_rule_is(more: dict[str, Any], counts: bool) -> None:
     """A sandbox has no capability; its kernel here is a 6.12, its machine an x86_64."""
     content = json.dumps(profile(rule("read", **more))).encode()
-    policy, _ = policy_of(content, "f", "x86_64", (6, 12), unknown_names="refuse")
+    policy, _ = policy_of(content, "f", "x86_64", (6, 12))
     assert [row.names for row in policy.rows] == (["read"] if counts else [])
 
 
@@ -235,12 +235,6 @@ def test_names_of_other_machines_are_left_out(answers: Any) -> None:
     """A file names calls of all processors."""
     given = answers(profile(rule("chown32", "socketcall", "riscv_hwprobe", "read", "openat2")))
     assert (given(READ), given(WRITE)) == (ALLOW, EPERM)
-
-
-def test_names_that_no_call_has_may_be_left_out(answers: Any) -> None:
-    """As engines do, when that is asked for."""
-    given = answers(profile(rule("read", "opennat", "openat2")), unknown_names="ignore")
-    assert given(READ) == ALLOW
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,6 @@ def test_the_names() -> None:
             {"forbidden": "log"},
             r"invalid forbidden: expected 'refuse' or 'kill' or 'notify', got 'log'",
         ),
-        (
-            {"unknown_names": "no"},
-            r"invalid unknown_names: expected 'refuse' or 'ignore', got 'no'",
-        ),
     ],
 )
 def test_a_word_that_is_none(wishes: dict[str, str], expected: str) -> None:

@@ -1,0 +1,91 @@
+"""What a clone does before the function of a call: what the plan of the call says."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from ..._limits.python_stack import answer_stack_requests
+from ..._limits.resident_watch import limit_data
+from ..crossing.call_messages import NOT_LAST, CallPlan
+from ..crossing.call_options import set_up
+from ..crossing.caller_state import apply
+from ..crossing.pickling import loaded
+from .confining import carry_out_steps
+
+# Descriptors that came with the call, for its function: CallRequest.pass_on().
+passed: list[int] = []
+
+
+def read_plan(text: Any) -> CallPlan:
+    """Of the first part of a call."""
+    if text == NOT_LAST:
+        return {"last": False}
+    plan: CallPlan = loaded((text,)) if text else {}
+    return plan
+
+
+def carry_out_plan(plan: CallPlan, descriptors: Sequence[int]) -> None:
+    """Become what the caller asks for: first its limits, then where it is, then the options."""
+    if not plan:
+        return
+    taken = iter(descriptors)
+    for name, act in _ACTS.items():
+        if name in plan:
+            act(plan[name], taken)  # type: ignore[literal-required] # one of its own
+    if plan.get("stopped"):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _enter_cgroup(count: int, taken: Iterator[int]) -> None:
+    for _ in range(count):
+        entry = next(taken)
+        os.write(entry, b"0")
+        os.close(entry)
+
+
+def _write_only(rules: tuple[int, Sequence[str]], _: Iterator[int]) -> None:
+    from ..._sandbox.files.in_a_call import writes_only  # which calls in a sandbox alone need
+
+    abi, paths = rules
+    carry_out_steps([("LANDLOCK", *writes_only(paths, abi))], [("landlock_restrict_self", None)])
+
+
+def _write_outputs(_: object, taken: Iterator[int]) -> None:
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        output = next(taken)
+        os.dup2(output, number)
+        os.close(output)
+        if getattr(sys, name, None) is None:  # closed when the caller began, whose copy this is
+            stream = open(number, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
+def _take_name(name: str, _: Iterator[int]) -> None:
+    with open("/proc/thread-self/comm", "wb") as comm:
+        comm.write(os.fsencode(name))
+
+
+def _limit_data(budget: int, _: Iterator[int]) -> None:
+    limit_data(budget)
+
+
+def _keep_passed(count: int, taken: Iterator[int]) -> None:
+    passed[:] = [next(taken) for _ in range(count)]
+
+
+# By the name in the plan, in the order of the descriptors that go with each.
+_ACTS: dict[str, Callable[[Any, Iterator[int]], None]] = {
+    "entry": _enter_cgroup,
+    "stack": lambda _, taken: answer_stack_requests(next(taken)),
+    "outputs": _write_outputs,
+    "passed": _keep_passed,
+    "data_limit": _limit_data,
+    "caller": lambda changes, taken: apply(
+        changes, [next(taken) for _ in changes.get("files", ())]
+    ),
+    "write": _write_only,
+    "options": lambda options, taken: set_up(options, list(taken)),
+    "name": _take_name,
+}
