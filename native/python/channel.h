@@ -70,6 +70,9 @@ void core_channel_drop(ChannelObject *self, size_t bytes);
 /* 1; 0: the value is not plain, nothing was sent; -1 with an exception set. */
 int core_channel_send_plain(ChannelObject *self, uint8_t kind, PyObject *value);
 
+/* A message of bytes-like objects. 1; 0: it is too long to be sent but in a memfd; -1 with an exception set. */
+int core_channel_send_inline(ChannelObject *self, uint8_t kind, PyObject *parts);
+
 /* Whether a descriptor can be read now. */
 bool core_is_readable(int descriptor);
 

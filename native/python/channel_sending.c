@@ -139,6 +139,29 @@ static bool lay_message(char *data, struct core_message_head head, PyObject *par
     return true;
 }
 
+/* 1; 0: it is too long. -1 with an exception set. head: without in_memfd the parts are sent as well. */
+static int send_message(ChannelObject *self, struct core_message_head head, PyObject *parts, const int *descriptors, int64_t deadline)
+{
+    Py_ssize_t bytes = head.in_memfd ? 0 : length_of_all(parts);
+    if (bytes < 0 || (size_t)bytes > INLINE_BYTES)
+        return bytes < 0 ? -1 : 0;
+    size_t length = sizeof head + head.parts * sizeof(uint64_t) + (size_t)bytes;
+    char *data = PyMem_Malloc(length);
+    if (data == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    bool sent = lay_message(data, head, parts) && send_all(self, data, length, descriptors, head.descriptors, deadline) == 0;
+    PyMem_Free(data);
+    return sent ? 1 : -1;
+}
+
+int core_channel_send_inline(ChannelObject *self, uint8_t kind, PyObject *parts)
+{
+    const struct core_message_head head = {.kind = kind, .parts = (uint32_t)PyTuple_GET_SIZE(parts)};
+    return core_channel_is_open(self) ? send_message(self, head, parts, NULL, NO_DEADLINE) : -1;
+}
+
 PyObject *core_channel_send(ChannelObject *self, PyObject *args)
 {
     int numbers[MOST_DESCRIPTORS], kind, in_memfd = 0;
@@ -150,19 +173,11 @@ PyObject *core_channel_send(ChannelObject *self, PyObject *args)
     if (deadline == -2)
         return NULL;
     Py_ssize_t count = descriptors == NULL ? 0 : numbers_of(descriptors, numbers);
-    Py_ssize_t bytes = count < 0 || in_memfd ? count : length_of_all(parts);
-    if (count < 0 || bytes < 0)
+    if (count < 0)
         return NULL;
-    if (!in_memfd && (size_t)bytes > INLINE_BYTES)
-        Py_RETURN_FALSE;
-    struct core_message_head head = {(uint8_t)kind, in_memfd != 0, (uint16_t)count, (uint32_t)PyTuple_GET_SIZE(parts)};
-    size_t length = sizeof head + head.parts * sizeof(uint64_t) + (in_memfd ? 0 : (size_t)bytes);
-    char *data = PyMem_Malloc(length);
-    if (data == NULL)
-        return PyErr_NoMemory();
-    bool sent = lay_message(data, head, parts) && send_all(self, data, length, numbers, (size_t)count, deadline) == 0;
-    PyMem_Free(data);
-    return sent ? Py_NewRef(Py_True) : NULL;
+    const struct core_message_head head = {(uint8_t)kind, in_memfd != 0, (uint16_t)count, (uint32_t)PyTuple_GET_SIZE(parts)};
+    int sent = send_message(self, head, parts, numbers, deadline);
+    return sent < 0 ? NULL : PyBool_FromLong(sent);
 }
 
 /* It needs no memory. */

@@ -141,7 +141,7 @@ typedef PyObject *core_fast_function(PyObject *module, PyObject *const *args, Py
 core_function core_before_fork, core_begin_in_pid_namespace, core_channels, core_close, core_close_aside, core_copy_memory, core_credentials_now,
     core_do_steps, core_drain, core_end_openmp_pools, core_end_tree_at, core_file_identities, core_fill_memory, core_flush, core_forget_number, core_fork_twice, core_gather_objects,
     core_has_clear_sighand, core_has_clone3, core_has_close_range, core_has_our_rights, core_json_needs, core_kcmp, core_launch_ahead, core_lends,
-    core_make_huge, core_memory_of, core_new_pid_namespace, core_plain_value, core_process_place, core_renew_native_id,
+    core_make_huge, core_memory_of, core_new_pid_namespace, core_plain_bytes, core_plain_value, core_process_place, core_renew_native_id,
     core_replace_mapping, core_run_fork_handlers, core_same_files, core_settle_memory, core_trace_filter, core_trial_begin, core_trial_end, core_wait_readable, core_waitid;
 core_fast_function core_clone, core_copy, core_is_as_before, core_launch_beside, core_named_call, core_share, core_spawn;
 

@@ -5,6 +5,7 @@
 #include "openmp_pool.h"
 #include "own_interpreter.h"
 #include "own_types.h"
+#include "call_pickles.h"
 #include "plan_object.h"
 #include "python_recovery.h"
 
@@ -69,6 +70,8 @@ static PyMethodDef with_main_gil[] = {
     {"channels", core_channels, METH_NOARGS, "channels()\n--\n\nTwo ends of a new socket."},
     {"json_needs", core_json_needs, METH_O,
      "json_needs(text, /)\n--\n\nWhat json's reader would take for it at most: levels, members of one object, letters of one number, bytes of memory."},
+    {"plain_bytes", core_plain_bytes, METH_O,
+     "plain_bytes(value, /)\n--\n\nWhat plain_value() reads. None when the value is not plain, or too long."},
     {"plain_value", core_plain_value, METH_O,
      "plain_value(written, /)\n--\n\nThe value in what Channel.send_plain() has sent. ValueError for other bytes; plain_values.h says what is plain."},
     {"fill_memory", core_fill_memory, METH_VARARGS,
@@ -95,6 +98,10 @@ static PyMethodDef with_main_gil[] = {
      "named_call(fn, args, /)\n--\n\n"
      "For plain_value(): the names of the function's module and of the function, and the arguments. None when it has no\n"
      "name, or they are not plain."},
+    {"reads_call", core_reads_call, METH_NOARGS,
+     "reads_call()\n--\n\nWhether this process, a clone of a template, reads a call now."},
+    {"note_reading", core_note_reading, METH_O,
+     "note_reading(is_reading, /)\n--\n\nIt does, or it does no more, from now on. Returns whether it did."},
     {"is_as_before", (PyCFunction)(void (*)(void))core_is_as_before, METH_FASTCALL,
      "is_as_before(place, /, *pairs)\n--\n\n"
      "Whether process_place() is that, and of each pair of dicts or lists both have the same objects in the same places; it may be\n"

@@ -6,9 +6,11 @@
 #include "plain_calls.h"
 
 #include "mapping.h"
+#include "call_pickles.h"
 #include "plain_values.h"
 #include "words.h"
 
+#include "credentials.h"
 #include "epoch.h"
 
 #define NOT_LAST '+' /* a plan that says no more than that another call follows: src/ramet/_workers/crossing/call_messages.py */
@@ -20,21 +22,27 @@ struct place {
     bool last;
 };
 
-/* Whether the message that is there is a call of a function by name, with a plan that says nothing or that it is not the last. */
-static bool is_plain(const ChannelObject *self, struct place *place)
+/* Whether the message that is there is a call with a plan that says nothing, or that it is not the last. */
+static bool asks_for_nothing(const ChannelObject *self, struct place *place)
 {
     struct core_message_head head;
     uint64_t lengths[2];
     memcpy(&head, self->data, sizeof head);
-    if (head.kind != CORE_CALL || head.parts != 2 || head.descriptors > 0)
+    if (head.kind != CORE_CALL || head.parts < 2 || head.descriptors > 0)
         return false;
     memcpy(lengths, self->data + sizeof head, sizeof lengths);
-    const char *plan = self->data + sizeof head + sizeof lengths;
+    const char *plan = self->data + sizeof head + head.parts * sizeof *lengths;
     place->call = plan + lengths[0];
     place->length = lengths[1];
     place->end = (size_t)(place->call - self->data) + place->length;
     place->last = lengths[0] == 0;
-    return lengths[1] > 0 && *place->call == '(' && (lengths[0] == 0 || (lengths[0] == 1 && *plan == NOT_LAST));
+    return lengths[0] == 0 || (lengths[0] == 1 && *plan == NOT_LAST);
+}
+
+/* Whether it names its function, and its arguments are plain. */
+static bool is_plain(const struct place *place)
+{
+    return place->length > 0 && *place->call == '(';
 }
 
 /* The function, if its module is there and has it; NULL without an exception if not. */
@@ -82,7 +90,12 @@ static bool act_after(const struct core_around *around, bool last)
     return core_act(around->after) && (!last || around->finish == Py_None || !may_have_tracker() || core_act(around->finish));
 }
 
-/* Calls it and sends what it returns. CORE_SERVED_ALONE: it was plain. */
+static bool is_trusted(PyObject *trust)
+{
+    return PyBool_Check(trust) ? trust == Py_True : PyLong_AsUnsignedLongLongMask(trust) == ramet_credentials_now();
+}
+
+/* Calls it and sends what it returns. CORE_SERVED_ALONE: it was plain, or a pickle that needs nothing else. */
 static PyObject *call_one(ChannelObject *self, const struct core_around *around, PyObject *fn, PyObject *args, bool last)
 {
     uint64_t epoch = ramet_epoch();
@@ -102,29 +115,55 @@ static PyObject *call_one(ChannelObject *self, const struct core_around *around,
         return answer(CORE_SERVED_RAISED, error, last);
     /* First: whoever has the outcome has seen all output. */
     int sent = core_flush_standard_streams() < 0 ? -1 : core_channel_send_plain(self, CORE_PLAIN, value);
+    if (sent == 0 && is_trusted(around->trust))
+        sent = core_send_pickled(self, CORE_VALUE, value);
     if (sent == 0)
         return answer(CORE_SERVED_RETURNED, value, last);
     Py_DECREF(value);
     return sent < 0 ? NULL : answer(CORE_SERVED_ALONE, Py_NewRef(Py_None), last);
 }
 
-/* A plain call, or NULL without an exception for a message that is another. */
+/* A call of a function that is there by its name. NULL without an exception for another, whose message stays. */
+static PyObject *serve_by_name(ChannelObject *self, const struct core_around *around, const struct place *place)
+{
+    PyObject *call = core_plain_read(place->call, place->length), *fn = call == NULL ? NULL : function_of(call), *found = NULL;
+    PyErr_Clear();
+    if (fn != NULL) {
+        core_channel_drop(self, place->end);
+        found = call_one(self, around, fn, PyTuple_GET_ITEM(call, 2), place->last);
+    }
+    Py_XDECREF(fn);
+    Py_XDECREF(call);
+    return found;
+}
+
+static PyObject *serve_pickled(ChannelObject *self, const struct core_around *around, bool last)
+{
+    PyObject *message = core_channel_take(self);
+    PyObject *call = message == NULL ? NULL : core_read_pickled_call(PyTuple_GET_ITEM(message, 1)), *found = NULL;
+    if (call != NULL)
+        found = call_one(self, around, PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1), last);
+    else if (message != NULL && PyErr_ExceptionMatches(PyExc_Exception))
+        found = answer(CORE_SERVED_UNREAD, core_take_exception(), last);
+    Py_XDECREF(message);
+    Py_XDECREF(call);
+    return found;
+}
+
 PyObject *core_serve_plain_call(ChannelObject *self, const struct core_around *around, bool *goes_on)
 {
     struct place place;
-    PyObject *call = is_plain(self, &place) ? core_plain_read(place.call, place.length) : NULL;
-    PyObject *fn = call == NULL ? NULL : function_of(call);
-    PyErr_Clear();
+    PyObject *found = NULL;
     *goes_on = false;
-    if (fn == NULL) {
-        Py_XDECREF(call);
-        return answer(CORE_SERVED_ANOTHER, core_channel_take(self), false);
+    if (asks_for_nothing(self, &place)) {
+        if (is_plain(&place))
+            found = serve_by_name(self, around, &place);
+        else if (core_is_pickled(place.call, place.length))
+            found = serve_pickled(self, around, place.last);
     }
-    core_channel_drop(self, place.end);
-    PyObject *found = call_one(self, around, fn, PyTuple_GET_ITEM(call, 2), place.last);
-    Py_DECREF(fn);
-    Py_DECREF(call);
-    *goes_on = found != NULL && !place.last && PyLong_AsLong(PyTuple_GET_ITEM(found, 0)) == CORE_SERVED_ALONE;
+    if (found == NULL)
+        return PyErr_Occurred() ? NULL : answer(CORE_SERVED_ANOTHER, core_channel_take(self), false);
+    *goes_on = !place.last && PyLong_AsLong(PyTuple_GET_ITEM(found, 0)) == CORE_SERVED_ALONE;
     return found;
 }
 
@@ -144,7 +183,7 @@ PyObject *core_serve_plain_calls(ChannelObject *self, const struct core_around *
 
 PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args)
 {
-    struct core_around around;
+    struct core_around around = {.trust = Py_False};
     if (!PyArg_ParseTuple(args, "OOO:serve_plain", &around.before, &around.after, &around.finish))
         return NULL;
     return core_serve_plain_calls(self, &around);

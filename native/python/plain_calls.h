@@ -4,11 +4,14 @@
 #include "channel.h"
 
 /* What came of a call. The numbers are src/ramet/_workers/in_call/serving.py's, which reads them. */
-enum core_served { CORE_SERVED_ENDED, CORE_SERVED_ANOTHER, CORE_SERVED_RETURNED, CORE_SERVED_RAISED, CORE_SERVED_ALONE };
+enum core_served { CORE_SERVED_ENDED, CORE_SERVED_ANOTHER, CORE_SERVED_RETURNED, CORE_SERVED_RAISED, CORE_SERVED_ALONE, CORE_SERVED_UNREAD };
 
-/* What is called before and after each function, and after the last one if there may be trackers; None for nothing. */
+/*
+ * What is called before and after each function, and after the last one if there may be trackers; None for nothing. trust: whether
+ * the caller loads the pickles of this process; a number: if it is core_credentials_now() still.
+ */
 struct core_around {
-    PyObject *before, *after, *finish;
+    PyObject *before, *after, *finish, *trust;
 };
 
 /* Calls it, unless it is None. False with an exception set. */

@@ -240,3 +240,11 @@ PyObject *core_plain_value(PyObject *module, PyObject *bytes)
     PyBuffer_Release(&view);
     return value;
 }
+
+PyObject *core_plain_bytes(PyObject *module, PyObject *value)
+{
+    char bytes[CORE_MOST_PLAIN_BYTES];
+    Py_ssize_t length = core_plain_write(value, bytes, sizeof bytes);
+    (void)module;
+    return length < 0 ? Py_NewRef(Py_None) : PyBytes_FromStringAndSize(bytes, length);
+}

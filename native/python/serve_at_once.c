@@ -26,9 +26,9 @@ struct at_once {
 static bool read_at_once(struct at_once *given, PyObject *from)
 {
     struct core_around *around = &given->around;
-    return PyArg_ParseTuple(from, "O!O!O!OOOOiO!O!Oli:at_once", &PyTuple_Type, &given->plans, &PyList_Type, &given->renewals,
-                            &PyList_Type, &given->channels, &around->before, &around->after, &around->finish, &given->last,
-                            &given->let_go_milliseconds, &PyTuple_Type, &given->calls, &PyTuple_Type, &given->ready,
+    return PyArg_ParseTuple(from, "O!O!O!OOOOOiO!O!Oli:at_once", &PyTuple_Type, &given->plans, &PyList_Type, &given->renewals,
+                            &PyList_Type, &given->channels, &around->before, &around->after, &around->finish, &around->trust,
+                            &given->last, &given->let_go_milliseconds, &PyTuple_Type, &given->calls, &PyTuple_Type, &given->ready,
                             &given->hot_pages, &given->most_hot_bytes, &given->calls_between_looks);
 }
 
@@ -58,7 +58,7 @@ static bool act_all(PyObject *functions)
 
 static bool serve_own(ChannelObject *ours, ChannelObject *theirs, PyObject *call)
 {
-    const struct core_around nothing = {Py_None, Py_None, Py_None};
+    const struct core_around nothing = {Py_None, Py_None, Py_None, Py_False};
     const struct core_part parts[] = {{"", 0}, {PyBytes_AS_STRING(call), (size_t)PyBytes_GET_SIZE(call)}};
     bool goes_on;
     if (!core_channel_send_parts(ours, CORE_CALL, parts, 2, -1) || core_channel_await(theirs, Py_None, -1) != CORE_ARRIVED)

@@ -56,6 +56,7 @@ EQUAL = [
     ("_workers.in_call.serving", "RETURNED", "python/plain_calls.h", "CORE_SERVED_RETURNED"),
     ("_workers.in_call.serving", "RAISED", "python/plain_calls.h", "CORE_SERVED_RAISED"),
     ("_workers.in_call.serving", "ALONE", "python/plain_calls.h", "CORE_SERVED_ALONE"),
+    ("_workers.in_call.serving", "UNREAD", "python/plain_calls.h", "CORE_SERVED_UNREAD"),
     (
         *("_workers.template.called_child", "_END_OF_UNTRUSTED_SECONDS"),
         *("python/plain_link.c", "SECONDS_TO_END"),

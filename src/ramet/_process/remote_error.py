@@ -3,17 +3,33 @@
 from collections.abc import Sequence
 
 from ..errors import RemoteError
+from .traceback_parts import Frame, text_of
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - not an error itself: it shows one
-    """The child's traceback: the cause of the exception that ``result()`` raises."""
+    """The child's traceback: the cause of the exception that ``result()`` raises.
 
-    def __init__(self, text: str) -> None:
+    text: as Python prints it; or its last lines alone, with the frames, of which the others are made when
+    they are first asked for.
+    """
+
+    def __init__(self, text: str, frames: Sequence[Frame] = ()) -> None:
         super().__init__(text)
-        self.text = text
+        self._text, self._frames = text, frames
+
+    @property
+    def text(self) -> str:
+        """As Python prints it."""
+        if self._frames:
+            self._text = text_of(self._frames, self._text, with_source=True)
+            self._frames, self.args = (), (self._text,)
+        return self._text
 
     def __str__(self) -> str:
         return f"\n{self.text}"
+
+    def __reduce__(self) -> tuple[type["RemoteTraceback"], tuple[str]]:
+        return RemoteTraceback, (self.text,)
 
 
 def remote_error(texts: Sequence[str], why: str = "") -> RemoteError:

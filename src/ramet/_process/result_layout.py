@@ -23,8 +23,9 @@ _TABLE_AT = _ALIGNMENT
 #   UNPREPARED  the step that failed before the function, and its errno
 #   PLAIN       written and read by the core
 #   DATA        written by data_codec.py
+#   TRACED      type, message, frames of traceback_parts.py, plain; the pickle. Of templates' calls alone
 # The core has the same numbers: native/python/mapping.c, core.h and channel.h there.
-NOTHING, VALUE, RAISED, LOST, UNPREPARED, PLAIN, DATA = range(7)
+NOTHING, VALUE, RAISED, LOST, UNPREPARED, PLAIN, DATA, TRACED = range(8)
 
 STEP = struct.Struct("=II")
 
@@ -96,8 +97,12 @@ def described(error: BaseException) -> tuple[str, bytes]:
 
 def texts_about(error: BaseException) -> list[str]:
     """In the child: type, message and traceback, of MOST_LETTERS each."""
-    told = _name_of(type(error)), _message_of(error), _with_traceback(error)
-    return list(map(shortened, told))
+    return list(map(shortened, (*name_and_message(error), _with_traceback(error))))
+
+
+def name_and_message(error: BaseException) -> tuple[str, str]:
+    """In the child: the name of its type, with the module's, and its message."""
+    return _name_of(type(error)), _message_of(error)
 
 
 def shortened(text: str, most: int = MOST_LETTERS) -> str:

@@ -22,14 +22,17 @@ from ..._process.result_layout import (
     MOST_LETTERS,
     PLAIN,
     RAISED,
+    TRACED,
     UNPREPARED,
     VALUE,
     described,
     in_words,
+    name_and_message,
     shortened,
     why_exception_not_read,
     why_not_sent,
 )
+from ..._process.traceback_parts import frames_of, text_of
 from ..._setup.step_reasons import likely_reason
 from ...errors import ResultError, SpawnError, spawn_error, untrusted
 from .messages import Channel, Message, send
@@ -108,15 +111,34 @@ def _put(channel: Channel, kind: int, parts: tuple[Any, ...]) -> int:
 
 def put_error(channel: Channel, error: BaseException, trusted: bool | None) -> int:
     """Send what the function raised. Returns the exit code."""
+    trusted = rights.trusted_with(trusted)
+    if trusted or (trusted is None and rights.are_the_callers()):
+        traced = _traced(error)
+        if traced:
+            _put(channel, TRACED, traced)
+            return 1
     _, head = described(error)
     parts: tuple[Any, ...] = ()
-    if rights.trusted_with(trusted) is not False:
+    if trusted is not False:
         try:
             parts = pickled(error.with_traceback(None))
         except BaseException:
             parts = ()  # the texts are sent without it
     _put(channel, RAISED, (head, *parts))
     return 1
+
+
+def _traced(error: BaseException) -> tuple[Any, ...]:
+    """The parts of TRACED; none where a text tells more, or the exception cannot be pickled."""
+    frames, traceback = frames_of(error), error.__traceback__
+    head = None if frames is None else _core.plain_bytes((*name_and_message(error), frames))
+    if head is None:
+        return ()
+    try:
+        return (head, *pickled(error.with_traceback(None)))
+    except BaseException:
+        error.__traceback__ = traceback
+        return ()
 
 
 def put_lost(channel: Channel, why: str) -> int:
@@ -206,23 +228,41 @@ class Reader:
 
     def _raised(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
         texts = list(map(_as_short, data_codec.texts_of(parts[0], 3)))
-        # One that is not trusted sends the texts alone, whatever its exception.
-        untrusted = self._by_template or self.is_of_untrusted
-        why = "" if untrusted else "the exception itself cannot be pickled"
-        if len(parts) > 1:
-            why = doubt()
-            if not why:
-                try:
-                    error: BaseException = loaded(parts[1:])
-                except BaseException as unreadable:
-                    if not is_of_loading(unreadable):
-                        raise
-                    why = why_exception_not_read(unreadable)
-                else:
-                    with suppress(Exception):  # a frozen dataclass has no room for it
-                        error.__cause__ = RemoteTraceback(texts[-1])
-                    return True, error
-        return True, remote_error(texts, why)
+        error, why = self._exception(parts[1:], doubt)
+        if error is None:
+            return True, remote_error(texts, why)
+        with suppress(Exception):  # a frozen dataclass has no room for it
+            error.__cause__ = RemoteTraceback(texts[-1])
+        return True, error
+
+    def _traced(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
+        name, message, frames = _core.plain_value(parts[0])
+        error, why = self._exception(parts[1:], doubt)
+        if error is None:
+            last_line = f"{name}: {message}\n" if message else f"{name}\n"
+            return True, remote_error(
+                [name, message, text_of(frames, last_line, with_source=not doubt())], why
+            )
+        with suppress(Exception):
+            error.__cause__ = RemoteTraceback(in_words(error) + "\n", frames)
+        return True, error
+
+    def _exception(
+        self, pickle: Sequence[Any], doubt: Callable[[], str]
+    ) -> tuple[BaseException | None, str]:
+        """The exception itself, or why it is not there."""
+        if not pickle:
+            # One that is not trusted sends the texts alone, whatever its exception.
+            untrusted = self._by_template or self.is_of_untrusted
+            return None, "" if untrusted else "the exception itself cannot be pickled"
+        if why := doubt():
+            return None, why
+        try:
+            return loaded(pickle), ""
+        except BaseException as unreadable:
+            if not is_of_loading(unreadable):
+                raise
+            return None, why_exception_not_read(unreadable)
 
     def _lost(self, parts: Sequence[Any], _: object) -> tuple[bool, Any]:
         words = bytes(memoryview(parts[0])[:MOST_LETTERS])
@@ -257,6 +297,7 @@ def failed_step(label: str, number: int, file: str | None) -> SpawnError:
 _READERS = {
     VALUE: Reader._value,
     RAISED: Reader._raised,
+    TRACED: Reader._traced,
     LOST: Reader._lost,
     UNPREPARED: Reader._unprepared,
 }

@@ -17,7 +17,7 @@ from concurrent.futures import InvalidStateError
 from contextlib import suppress
 from typing import Any
 
-from ..._core import Held, wait_readable
+from ..._core import Held, reads_call, wait_readable
 from ..._kernel.signal_handlers import is_from_handler
 from ..._process.result_channel import NOTHING, RAISED
 from ...errors import died
@@ -91,7 +91,7 @@ class Pool:
             raise RuntimeError(
                 f"invalid executor: it is of process {self._maker}, of which this is a copy; make one here"
             )
-        if reading_call.is_reading:
+        if reads_call():
             reading_call.refuse_while_imported(call.fn)
         with Held(self._lock) as take:
             take()

@@ -9,21 +9,20 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..._core import note_reading
+
 if TYPE_CHECKING:
     from types import FrameType
-
-is_reading = False
 
 
 @contextmanager
 def reading() -> Iterator[None]:
     """While a call is read, which imports the modules of its function and of its arguments."""
-    global is_reading
-    before, is_reading = is_reading, True
+    before = note_reading(True)
     try:
         yield
     finally:
-        is_reading = before
+        note_reading(before)
 
 
 def refuse_while_imported(fn: Callable[..., object]) -> None:

@@ -20,7 +20,7 @@ from .plan_of_call import carry_out_plan, read_plan
 from .reading_call import reading
 
 # What Channel.serve_plain() says; the numbers are native/python/plain_calls.h's.
-ENDED, ANOTHER, RETURNED, RAISED, ALONE = range(5)
+ENDED, ANOTHER, RETURNED, RAISED, ALONE, UNREAD = range(6)
 _PLAN_AND_PICKLE = 2  # the first parts of a call
 _CLOSED = (
     b"ramet: the call has closed the descriptor that its outcome goes by, and so it is lost; "
@@ -164,6 +164,8 @@ def _serve_next(
         return 0, True
     if served == ANOTHER:
         return _serve_one(channel, understood(one, done_with=_PLAN_AND_PICKLE), around)
+    if served == UNREAD:
+        return outcome.put_lost(channel, _unreadable(one)), last
     value, error = (None, one) if served == RAISED else (one, None)
     _leave_if_copied(pid, error)
     return _answer(channel, value, error, None), last

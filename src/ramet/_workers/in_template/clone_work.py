@@ -49,6 +49,7 @@ class AtOnce(NamedTuple):
     before: Act | None
     after: Act | None
     finish: Act | None
+    trust: int  # whether its caller loads pickles of it; a number: with credentials_now() as that
     last: Act | None
     let_go_milliseconds: int
     # In a spare: calls to warm up, what is done then, and the pages to copy, of so many bytes at most.

@@ -322,6 +322,7 @@ class _Template:
             before=around.before,
             after=around.after,
             finish=around.finish,
+            trust=rights.callers if rights.trusted is None else rights.trusted,
             last=around.last,
             let_go_milliseconds=around.let_go_milliseconds,
         )

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, TypeVarTuple, Unpack
 
 from ... import _core
-from ..._core import Held, new_child, wait_readable
+from ..._core import Held, new_child, reads_call, wait_readable
 from ..._kernel.names import HasFileno
 from ..._limits.byte_counts import parsed_bytes
 from ..._preflight.hints import warn_at_caller
@@ -384,7 +384,7 @@ class Template:
     ) -> CalledChild[T]:
         """clone(), for a request that has been checked, and a pickled call; the library's own."""
         try:
-            if reading_call.is_reading:
+            if reads_call():
                 reading_call.refuse_while_imported(fn)
             self._require_open()
             if self._is_supervised and request is AS_IT_IS:  # which nothing may be added to

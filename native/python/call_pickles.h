@@ -1,0 +1,17 @@
+/* Calls and results that are pickles, see call_pickles.c. */
+#pragma once
+
+#include "channel.h"
+
+/* Whether what has been written is one. */
+bool core_is_pickled(const char *call, size_t length);
+
+/* The function and its arguments, of the parts of a message: the plan, the pickle, its buffers. NULL with an exception set. */
+PyObject *core_read_pickled_call(PyObject *parts);
+
+/* Whether this process reads a call now: what that imports may begin no other. */
+PyObject *core_reads_call(PyObject *module, PyObject *args);
+PyObject *core_note_reading(PyObject *module, PyObject *is_reading);
+
+/* A result. 1; 0: nothing was sent, it is for Python; -1 with an exception set. */
+int core_send_pickled(ChannelObject *channel, uint8_t kind, PyObject *value);

@@ -1,0 +1,178 @@
+"""Calls and results that are pickles and ask for nothing else: the core reads and sends them."""
+
+import linecache
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import ramet
+from ramet import _core
+from ramet._process.result_layout import TRACED
+from ramet._workers.crossing.outcome import Reader
+
+from ...constants import PATIENT_SECONDS
+
+NESTED = [["no plain value"]]
+IN_PYTHON = "_serve_one"
+
+
+@dataclass
+class Point:
+    """What pickle makes by the name of its class."""
+
+    x: int
+    y: list[int]
+
+
+class Unreadable:
+    """What raises as it is read."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def __reduce__(self) -> Any:
+        return _raises, (self.error,)
+
+
+def _raises(error: type[BaseException]) -> None:
+    raise error("as it was read")
+
+
+def callers(*_: object) -> tuple[str, ...]:
+    """The functions of Python's that have called this one."""
+    found, frame = [], sys._getframe(1)
+    while frame is not None:
+        found.append(frame.f_code.co_name)
+        frame = frame.f_back  # type: ignore[assignment]
+    return tuple(found)
+
+
+def given(*values: object) -> object:
+    """They come back."""
+    return list(values)
+
+
+def becomes_another() -> object:
+    """With other rights than its caller's, it sends data."""
+    os.setresuid(65534, 65534, 65534)
+    return NESTED
+
+
+def fails(value: object) -> None:
+    """By an exception that crosses."""
+    raise KeyError(value)
+
+
+@pytest.fixture
+def template() -> Iterator[ramet.Template]:
+    with ramet.Template([__name__, "cloudpickle"], spares=0) as made:
+        yield made
+
+
+def run(template: ramet.Template, fn: Any, *args: Any, **options: Any) -> Any:
+    """The result of a call that is reaped."""
+    with template.clone(fn, *args, **options) as child:
+        return child.result(PATIENT_SECONDS)
+
+
+def test_no_function_of_pythons_is_between() -> None:
+    """But in the first clone, and where the call asks for more."""
+    with ramet.Template([__name__], spares=0) as template:
+        assert run(template, abs, -1) == 1
+        assert IN_PYTHON not in run(template, callers, NESTED)
+        assert IN_PYTHON in run(template, callers, NESTED, pass_fds=[0])
+
+
+@pytest.mark.parametrize(
+    "value", [NESTED, Point(1, [2]), {"a": [1, {2}]}, b"x" * 30_000, bytearray(b"x" * 70_000), len]
+)
+def test_values_come_back(template: ramet.Template, value: object) -> None:
+    """Those that are too long for a message, too."""
+    assert run(template, given, value) == [value]
+
+
+def test_arrays_come_back_and_may_be_written_to(template: ramet.Template) -> None:
+    """Which lie outside of their pickle, in either order."""
+    np = pytest.importorskip("numpy")
+    for array in (np.arange(6.0), np.asfortranarray(np.arange(6).reshape(2, 3))):
+        (back,) = run(template, given, array)
+        assert (back == array).all()
+        back += 1
+
+
+def test_one_process_serves_several() -> None:
+    """Plain ones, pickles, what raises, and what cannot be read, one after the other."""
+    with ramet.Executor(1, preload=[__name__], reuse=9) as executor:
+        pids = [executor.submit(os.getpid) for _ in range(2)]
+        assert executor.submit(given, NESTED).result(PATIENT_SECONDS) == [NESTED]
+        assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
+        with pytest.raises(KeyError):
+            executor.submit(fails, 1).result(PATIENT_SECONDS)
+        with pytest.raises(ramet.ResultError, match="cannot be read in the"):
+            executor.submit(given, Unreadable(ValueError)).result(PATIENT_SECONDS)
+        pids.append(executor.submit(os.getpid))
+        assert len({future.result(PATIENT_SECONDS) for future in pids}) == 1
+
+
+def test_what_raises_as_it_is_read_is_told(template: ramet.Template) -> None:
+    """Once: the call is not read a second time."""
+    with pytest.raises(ramet.ResultError, match=r"cannot be read.*ValueError: as it was read"):
+        run(template, given, Unreadable(ValueError))
+    with pytest.raises(ramet.ChildDied):
+        run(template, given, Unreadable(SystemExit))
+
+
+def test_one_with_other_rights_sends_data(template: ramet.Template, root: None) -> None:
+    """A pickle of its would not be loaded."""
+    assert run(template, becomes_another) == NESTED
+
+
+def test_an_exception_shows_its_source(template: ramet.Template) -> None:
+    """What was typed at a prompt, or in a notebook, which the caller alone has, as well."""
+    with template.clone(fails, "why") as child:
+        error = child.exception(PATIENT_SECONDS)
+    assert isinstance(error, KeyError)
+    assert "raise KeyError(value)" in str(error.__cause__)
+    typed = "def typed():\n    raise OSError(7, 'typed')\n"
+    linecache.cache["<typed>"] = (len(typed), None, typed.splitlines(True), "<typed>")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(typed, "<typed>", "exec"), names)
+    with template.clone(names["typed"]) as child:
+        error = child.exception(PATIENT_SECONDS)
+    assert isinstance(error, OSError)
+    assert "    raise OSError(7, 'typed')\n" in str(error.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "frames"),
+    [
+        ("ValueError", "x", 7),
+        (7, "x", ()),
+        ("ValueError", None, ()),
+        ("ValueError", "x", (1,)),
+        ("ValueError", "x", (("file", "one", 2, 3, (), "x", b""),)),
+        ("ValueError", "x", (("file", 1, "fn", "module", 1, -5, 1 << 60),)),
+    ],
+)
+def test_frames_of_who_is_not_trusted_harm_nobody(
+    name: object, message: object, frames: object
+) -> None:
+    """They are told as far as they can be, or it is said that they cannot."""
+    parts = [_core.plain_bytes((name, message, frames)), b"\x80\x05N."]
+    raised, error = Reader(False, False).read((TRACED, parts, ()), os.getpid(), None)
+    assert raised
+    assert isinstance(error, ramet.ResultError | ramet.RemoteError)
+
+
+def test_the_source_that_who_is_not_trusted_names_is_not_read() -> None:
+    """A line of any file that its caller may read would be in an error, or the caller wait for a pipe."""
+    frames = ((__file__, 1, "fn", __name__, 1, 0, 3),)
+    parts = [_core.plain_bytes(("ValueError", "x", frames)), b"\x80\x05N."]
+    _, error = Reader(False, False).read((TRACED, parts, ()), os.getpid(), None)
+    assert isinstance(error, ramet.RemoteError)
+    assert "Calls and results" not in str(error.__cause__)
+    assert ", in fn\n" in str(error.__cause__)
