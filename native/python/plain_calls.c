@@ -5,38 +5,37 @@
  */
 #include "plain_calls.h"
 
-#include "mapping.h"
 #include "call_pickles.h"
+#include "call_plan.h"
+#include "mapping.h"
 #include "plain_values.h"
 #include "words.h"
 
 #include "credentials.h"
 #include "epoch.h"
 
-#define NOT_LAST '+' /* a plan that says no more than that another call follows: src/ramet/_workers/crossing/call_messages.py */
-
-/* Where a call lies in what has arrived. */
+/* Where a call lies in what has arrived, and what it asks for. */
 struct place {
     const char *call;
     size_t length, end;
-    bool last;
+    struct core_call_plan plan;
 };
 
-/* Whether the message that is there is a call with a plan that says nothing, or that it is not the last. */
-static bool asks_for_nothing(const ChannelObject *self, struct place *place)
+/* Whether the message that is there is a call that asks for little, and all is there that it needs. */
+static bool asks_for_little(const ChannelObject *self, struct place *place)
 {
     struct core_message_head head;
     uint64_t lengths[2];
     memcpy(&head, self->data, sizeof head);
-    if (head.kind != CORE_CALL || head.parts < 2 || head.descriptors > 0)
+    if (head.kind != CORE_CALL || head.parts < 2 || head.in_memfd || self->lost || self->count < head.descriptors ||
+        head.descriptors > MOST_DESCRIPTORS)
         return false;
     memcpy(lengths, self->data + sizeof head, sizeof lengths);
     const char *plan = self->data + sizeof head + head.parts * sizeof *lengths;
     place->call = plan + lengths[0];
     place->length = lengths[1];
     place->end = (size_t)(place->call - self->data) + place->length;
-    place->last = lengths[0] == 0;
-    return lengths[0] == 0 || (lengths[0] == 1 && *plan == NOT_LAST);
+    return core_read_call_plan(plan, lengths[0], &place->plan) && core_descriptors_of_plan(&place->plan) == head.descriptors;
 }
 
 /* Whether it names its function, and its arguments are plain. */
@@ -123,29 +122,50 @@ static PyObject *call_one(ChannelObject *self, const struct core_around *around,
     return sent < 0 ? NULL : answer(CORE_SERVED_ALONE, Py_NewRef(Py_None), last);
 }
 
+/* The exception that is set says why; NULL with it set where it ends the process. */
+static PyObject *not_begun(enum core_served why, bool last)
+{
+    return PyErr_ExceptionMatches(PyExc_Exception) ? answer(why, core_take_exception(), last) : NULL;
+}
+
 /* A call of a function that is there by its name. NULL without an exception for another, whose message stays. */
 static PyObject *serve_by_name(ChannelObject *self, const struct core_around *around, const struct place *place)
 {
     PyObject *call = core_plain_read(place->call, place->length), *fn = call == NULL ? NULL : function_of(call), *found = NULL;
     PyErr_Clear();
     if (fn != NULL) {
+        int descriptors[MOST_DESCRIPTORS];
+        core_channel_take_descriptors(self, descriptors, core_descriptors_of_plan(&place->plan));
         core_channel_drop(self, place->end);
-        found = call_one(self, around, fn, PyTuple_GET_ITEM(call, 2), place->last);
+        found = core_carry_out_plan(&place->plan, descriptors) ? call_one(self, around, fn, PyTuple_GET_ITEM(call, 2), place->plan.last)
+                                                               : not_begun(CORE_SERVED_UNPREPARED, true);
     }
     Py_XDECREF(fn);
     Py_XDECREF(call);
     return found;
 }
 
-static PyObject *serve_pickled(ChannelObject *self, const struct core_around *around, bool last)
+/* Of a message that was taken. */
+static bool carry_out(const struct core_call_plan *plan, PyObject *taken)
 {
-    PyObject *message = core_channel_take(self);
-    PyObject *call = message == NULL ? NULL : core_read_pickled_call(PyTuple_GET_ITEM(message, 1)), *found = NULL;
-    if (call != NULL)
-        found = call_one(self, around, PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1), last);
-    else if (message != NULL && PyErr_ExceptionMatches(PyExc_Exception))
-        found = answer(CORE_SERVED_UNREAD, core_take_exception(), last);
-    Py_XDECREF(message);
+    int descriptors[MOST_DESCRIPTORS];
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(taken); i++)
+        descriptors[i] = (int)PyLong_AsLong(PyTuple_GET_ITEM(taken, i));
+    return core_carry_out_plan(plan, descriptors);
+}
+
+static PyObject *serve_pickled(ChannelObject *self, const struct core_around *around, const struct core_call_plan *plan)
+{
+    PyObject *message = core_channel_take(self), *call = NULL, *found = NULL;
+    if (message == NULL)
+        return NULL;
+    if (!carry_out(plan, PyTuple_GET_ITEM(message, 2)))
+        found = not_begun(CORE_SERVED_UNPREPARED, true);
+    else if ((call = core_read_pickled_call(PyTuple_GET_ITEM(message, 1))) == NULL)
+        found = not_begun(CORE_SERVED_UNREAD, plan->last);
+    else
+        found = call_one(self, around, PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1), plan->last);
+    Py_DECREF(message);
     Py_XDECREF(call);
     return found;
 }
@@ -155,15 +175,15 @@ PyObject *core_serve_plain_call(ChannelObject *self, const struct core_around *a
     struct place place;
     PyObject *found = NULL;
     *goes_on = false;
-    if (asks_for_nothing(self, &place)) {
+    if (asks_for_little(self, &place)) {
         if (is_plain(&place))
             found = serve_by_name(self, around, &place);
         else if (core_is_pickled(place.call, place.length))
-            found = serve_pickled(self, around, place.last);
+            found = serve_pickled(self, around, &place.plan);
     }
     if (found == NULL)
         return PyErr_Occurred() ? NULL : answer(CORE_SERVED_ANOTHER, core_channel_take(self), false);
-    *goes_on = !place.last && PyLong_AsLong(PyTuple_GET_ITEM(found, 0)) == CORE_SERVED_ALONE;
+    *goes_on = !place.plan.last && PyLong_AsLong(PyTuple_GET_ITEM(found, 0)) == CORE_SERVED_ALONE;
     return found;
 }
 

@@ -7,6 +7,7 @@ static const char *const texts[CORE_WORDS] = {
     [CORE_WORD_BUFFER_CALLBACK] = "buffer_callback",
     [CORE_WORD_DECIMAL] = "_decimal",
     [CORE_WORD_DUMPS] = "dumps",
+    [CORE_WORD_FAULTHANDLER] = "faulthandler",
     [CORE_WORD_FLUSH] = "flush",
     [CORE_WORD_HAS_NO] = "_has_no",
     [CORE_WORD_KEPT] = "ramet._core.kept",
@@ -14,6 +15,7 @@ static const char *const texts[CORE_WORDS] = {
     [CORE_WORD_NATIVE_ID] = "_native_id",
     [CORE_WORD_PICKLE] = "_pickle",
     [CORE_WORD_RAW] = "raw",
+    [CORE_WORD_REGISTER] = "register",
     [CORE_WORD_TORCH] = "torch",
     [CORE_WORD_TRACKER] = "multiprocessing.resource_tracker",
 };

@@ -89,7 +89,7 @@ def test_a_call_ends_at_its_deadline() -> None:
         assert by_keyword.stack.endswith(" in _hang_as")
         in_c = executor.submit(select.select, [], [], []).exception()
         assert isinstance(in_c, DeadlineExceeded)
-        assert in_c.stack.endswith(" in _call"), "of frames one at least is told"
+        assert in_c.stack.endswith(" in _serve_next"), "of frames one at least is told"
         assert executor.submit(abs, -1).result() == 1
 
 

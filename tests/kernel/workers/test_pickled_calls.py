@@ -1,10 +1,13 @@
 """Calls and results that are pickles and ask for nothing else: the core reads and sends them."""
 
+import importlib
 import linecache
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +54,28 @@ def callers(*_: object) -> tuple[str, ...]:
     return tuple(found)
 
 
+def says(*_: object) -> tuple[str, ...]:
+    """The same, after a line of output."""
+    print("said")
+    return callers()
+
+
+def hangs() -> None:
+    """Until its deadline."""
+    signal.pause()
+
+
+class Large:
+    """What takes much memory as it is read."""
+
+    def __reduce__(self) -> Any:
+        return _fill, (500 << 20,)
+
+
+def _fill(size: int) -> bytes:
+    return b"x" * size
+
+
 def given(*values: object) -> object:
     """They come back."""
     return list(values)
@@ -85,6 +110,55 @@ def test_no_function_of_pythons_is_between() -> None:
         assert run(template, abs, -1) == 1
         assert IN_PYTHON not in run(template, callers, NESTED)
         assert IN_PYTHON in run(template, callers, NESTED, pass_fds=[0])
+
+
+def test_what_most_executors_ask_for_is_the_cores() -> None:
+    """A file for the stack at a deadline, two for the output; the stack is told as ever."""
+    how: dict[str, Any] = {
+        "preload": [__name__],
+        "timeout": PATIENT_SECONDS,
+        "capture_output": True,
+    }
+    with ramet.Executor(1, **how, spares=0) as executor:
+        for _ in range(3):
+            future = executor.submit(says, NESTED)
+            assert IN_PYTHON not in future.result(PATIENT_SECONDS)
+            assert (future.stdout, future.stderr) == ("said\n", "")
+    with ramet.Executor(1, preload=[__name__], timeout=0.2, spares=0) as executor:
+        for _ in range(2):
+            error = executor.submit(hangs).exception(PATIENT_SECONDS)
+            assert isinstance(error, ramet.DeadlineExceeded)
+            assert "in hangs" in error.stack
+
+
+@pytest.mark.parametrize("argument", [0, NESTED], ids=["by name", "as a pickle"])
+def test_a_deadline_as_it_is_read_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: object
+) -> None:
+    """Whoever reads it: a module that is imported for it may take long, in each call."""
+    module = tmp_path / "takes_long_elsewhere.py"
+    module.write_text(
+        "import os, signal\n"
+        f"if os.getpid() != {os.getpid()}:\n    signal.pause()\ndef fn(_): pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fn = importlib.import_module(module.stem).fn
+    with ramet.Executor(1, timeout=0.3, spares=0) as executor:
+        for _ in range(2):
+            error = executor.submit(fn, argument).exception(PATIENT_SECONDS)
+            assert isinstance(error, ramet.DeadlineExceeded)
+            assert "still being read" in error.__notes__[0]
+            assert "in <module>" in error.stack
+
+
+def test_a_cgroup_is_entered_before_the_call_is_read(root: None) -> None:
+    """What is made as it is read counts, too."""
+    with ramet.Executor(1, preload=[__name__], memory="300M", spares=0) as executor:
+        for _ in range(3):
+            assert IN_PYTHON not in executor.submit(callers, NESTED).result(PATIENT_SECONDS)
+        error = executor.submit(len, Large()).exception(PATIENT_SECONDS)
+        assert isinstance(error, ramet.ChildDied)
+        assert error.status.reason == "out of memory"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """What a clone is sent to run a call, and what it says besides outcomes."""
 
+import pickle
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
 # Kinds; those of outcomes are result_layout's, and those of a template's messages template_messages'.
 CALL = 1  # to it; native/python/channel.h
 READY = 64  # from one that has been asked to say when it is warm
-# In the place of a plan that says no more than that another call may follow: native/python/plain_calls.c.
-NOT_LAST = b"+"
+# A plan of these alone is letters, which the core carries out: native/python/call_plan.c. In their order.
+ENTER, ANSWER, WRITE, NOT_LAST = b"e", b"s", b"o", b"+"
+_FIRST_OF_PICKLE = b"\x80"
+_IN_LETTERS = frozenset({"entry", "stack", "outputs", "last"})
 
 
 class CallPlan(TypedDict, total=False):
@@ -29,3 +32,35 @@ class CallPlan(TypedDict, total=False):
     stopped: bool  # it stops before its function
     trusted: bool  # as for clone()
     last: bool  # False: another call may follow in the same process
+
+
+def written_plan(plan: CallPlan) -> bytes:
+    """As the first part of a call."""
+    if not plan.keys() <= _IN_LETTERS:
+        return pickle.dumps(plan)
+    stack, outputs = plan.get("stack", False), plan.get("outputs", False)
+    letters = ENTER * plan.get("entry", 0) + ANSWER * stack + WRITE * outputs
+    return letters + NOT_LAST * (not plan.get("last", True))
+
+
+def is_in_letters(written: bytes) -> bool:
+    """Whether the core carries it out."""
+    return written[:1] != _FIRST_OF_PICKLE
+
+
+def read_plan(written: Any) -> CallPlan:
+    """Of the first part of a call."""
+    text = bytes(written)
+    if not is_in_letters(text):
+        plan: CallPlan = pickle.loads(text)
+        return plan
+    plan = {}
+    if ENTER in text:
+        plan["entry"] = text.count(ENTER)
+    if ANSWER in text:
+        plan["stack"] = True
+    if WRITE in text:
+        plan["outputs"] = True
+    if NOT_LAST in text:
+        plan["last"] = False
+    return plan

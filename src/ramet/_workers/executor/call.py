@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 (_IN_CALL,) = in_call.__path__  # whose code calls the function of a call
-_READS = "in loaded_call"  # the frame of that code that reads the function, and imports its module
+# What reads the function, and imports its module: a frame of ours, or the core, which has none.
+_READS, _IMPORTS = "in loaded_call", " in _find_and_load"
 _MOST_LETTERS = 1 << 16  # of a stack
 
 
@@ -75,8 +76,9 @@ class Call:
 
     def note_stack(self, stack: str) -> None:
         """Where it was when it was killed, as it said itself."""
-        self.was_being_read = _READS in stack and isinstance(self.fn.__module__, str)
         own = without_callers(stack, _IN_CALL)
+        is_read = _READS in stack or own.endswith(_IMPORTS)
+        self.was_being_read = is_read and isinstance(self.fn.__module__, str)
         if "\n" not in own:  # the function is one of C's, or has not begun: who calls it is told
             own = "\n".join(stack.splitlines()[:2])
         self.stack = _readable(own)

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import pickle
 import signal
 import threading
 import weakref
@@ -17,7 +16,7 @@ from ..._limits.python_stack import StackRequest, await_answers, stack_file
 from ..._process.unreaped import reap_ended
 from ..._sandbox.files.replaced import are_mounted
 from ...exit_status import ExitStatus
-from ..crossing.call_messages import CALL, NOT_LAST
+from ..crossing.call_messages import CALL, written_plan
 from ..crossing.messages import send
 from ..crossing.pickling import pickled_call
 from ..template.call_request import AS_IT_IS
@@ -46,10 +45,10 @@ NO_ROOM = (
 # The plan of a further call, by whether it is the last and whether files for its output come with it, as
 # CallRequest.plan says it.
 _PLANS = {
-    (False, False): NOT_LAST,
-    (False, True): pickle.dumps({"last": False, "outputs": True}),
-    (True, False): b"",
-    (True, True): pickle.dumps({"outputs": True}),
+    (False, False): written_plan({"last": False}),
+    (False, True): written_plan({"last": False, "outputs": True}),
+    (True, False): written_plan({}),
+    (True, True): written_plan({"outputs": True}),
 }
 # Of a send to a process that has ended; a channel that is closed is invalid.
 _GONE = (BrokenPipeError, ConnectionResetError, ValueError)

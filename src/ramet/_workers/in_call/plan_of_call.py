@@ -8,22 +8,13 @@ from typing import Any
 
 from ..._limits.python_stack import answer_stack_requests
 from ..._limits.resident_watch import limit_data
-from ..crossing.call_messages import NOT_LAST, CallPlan
+from ..crossing.call_messages import CallPlan
 from ..crossing.call_options import set_up
 from ..crossing.caller_state import apply
-from ..crossing.pickling import loaded
 from .confining import carry_out_steps
 
 # Descriptors that came with the call, for its function: CallRequest.pass_on().
 passed: list[int] = []
-
-
-def read_plan(text: Any) -> CallPlan:
-    """Of the first part of a call."""
-    if text == NOT_LAST:
-        return {"last": False}
-    plan: CallPlan = loaded((text,)) if text else {}
-    return plan
 
 
 def carry_out_plan(plan: CallPlan, descriptors: Sequence[int]) -> None:

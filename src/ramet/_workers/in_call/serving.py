@@ -11,16 +11,16 @@ from ... import _core
 from ..._core import wait_readable
 from ..._process.result_layout import in_words
 from ..crossing import outcome
-from ..crossing.call_messages import CALL
+from ..crossing.call_messages import CALL, read_plan
 from ..crossing.call_options import FailedSetup, make_way
 from ..crossing.messages import Channel, Message, channels, receive, send, understood
 from ..crossing.pickling import loaded_call, pickled_call
 from . import executor_calls  # noqa: F401 - calls name what is in it, and none is to import it
-from .plan_of_call import carry_out_plan, read_plan
+from .plan_of_call import carry_out_plan
 from .reading_call import reading
 
 # What Channel.serve_plain() says; the numbers are native/python/plain_calls.h's.
-ENDED, ANOTHER, RETURNED, RAISED, ALONE, UNREAD = range(6)
+ENDED, ANOTHER, RETURNED, RAISED, ALONE, UNREAD, UNPREPARED = range(7)
 _PLAN_AND_PICKLE = 2  # the first parts of a call
 _CLOSED = (
     b"ramet: the call has closed the descriptor that its outcome goes by, and so it is lost; "
@@ -166,6 +166,8 @@ def _serve_next(
         return _serve_one(channel, understood(one, done_with=_PLAN_AND_PICKLE), around)
     if served == UNREAD:
         return outcome.put_lost(channel, _unreadable(one)), last
+    if served == UNPREPARED:
+        return outcome.put_lost(channel, _unprepared(one)), last
     value, error = (None, one) if served == RAISED else (one, None)
     _leave_if_copied(pid, error)
     return _answer(channel, value, error, None), last
@@ -181,9 +183,7 @@ def _serve_one(channel: Channel, message: Message, around: Around) -> tuple[int,
     except FailedSetup as failed:
         return outcome.put_unprepared(channel, *failed.args), True
     except Exception as error:
-        return outcome.put_lost(
-            channel, f"the child cannot begin the call: {in_words(error)}"
-        ), True
+        return outcome.put_lost(channel, _unprepared(error)), True
     try:
         with reading():
             fn, args = loaded_call(parts[1:])
@@ -256,6 +256,10 @@ def _answer(
     if error is not None:
         return outcome.put_error(channel, error, trusted)
     return outcome.put_value(channel, value, trusted)
+
+
+def _unprepared(error: Exception) -> str:
+    return f"the child cannot begin the call: {in_words(error)}"
 
 
 def _unreadable(error: Exception) -> str:

@@ -1,7 +1,6 @@
 """What a call asks for, checked in the caller and packed for the child."""
 
 import os
-import pickle
 import signal
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -16,11 +15,9 @@ from ..._kernel.timeouts import checked_timeout
 from ..._process.request import flags_and_signal
 from ..._process.tree.own_cgroup import InitialCgroup
 from ...flags import SIGNAL_BITS, CloneFlag, flag_bits
-from ..crossing.call_messages import NOT_LAST, CallPlan
+from ..crossing.call_messages import CallPlan, written_plan
 from ..crossing.call_options import SentOptions
 from .call_memory import CallMemory
-
-_NOT_LAST_ALONE = {"last": False}
 
 _ALLOWED = NEW_NAMESPACES | STOPPED | CloneFlag.CLEAR_SIGHAND.value
 
@@ -132,9 +129,7 @@ class CallRequest:
         if self._options is not None:
             plan = {**plan, "options": self._options.options}
             descriptors += self._options.descriptors
-        if plan == _NOT_LAST_ALONE:
-            return NOT_LAST, tuple(descriptors)
-        return (pickle.dumps(plan) if plan else b""), tuple(descriptors)
+        return written_plan(plan), tuple(descriptors)
 
     def close(self) -> None:
         """Close what was opened for it, and give back a budget that was not taken."""

@@ -20,7 +20,7 @@ from ..._process.tree import subreaper
 from ..._sandbox.files.replaced import are_mounted
 from ..._setup.options import FunctionOptions, Options
 from ...errors import SandboxError, TemplateError, TemplateRestarted
-from ..crossing.call_messages import CALL, NOT_LAST
+from ..crossing.call_messages import CALL, is_in_letters
 from ..crossing.caller_state import CallerState, authkey
 from ..crossing.outcome import Reader, reader
 from ..crossing.pickling import FIRST_OF_PICKLE, is_by_value, pickled_call
@@ -45,7 +45,6 @@ _IN_A_SANDBOX = (
     "in one use ramet.run(), ramet.clone() or ProcessPoolExecutor"
 )
 _MOST_ATTEMPTS = 3  # of one call, with templates that end
-_PLANS_OF_PLAIN = (b"", NOT_LAST)  # of calls that the core serves
 _REAPED_AFTER_RUN = 2
 
 T = TypeVar("T")
@@ -496,7 +495,7 @@ class Template:
     def _make_ready_for(self, call: tuple[Any, ...]) -> None:
         """The next spares, as the next calls may be like this one."""
         is_pickle = call[1][0] == FIRST_OF_PICKLE
-        if is_pickle or call[0] not in _PLANS_OF_PLAIN:
+        if is_pickle or not is_in_letters(call[0]):
             of_spares = self._link.of_spares
             by_value = of_spares.by_value or (is_pickle and is_by_value(call[1]))
             self._ask_from_here_on(of_spares._replace(in_python=True, by_value=by_value))

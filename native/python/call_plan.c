@@ -1,0 +1,94 @@
+/*
+ * The plans of most calls, without a function of Python's: src/ramet/_workers/in_call/plan_of_call.py carries out the others.
+ */
+#include "call_plan.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "words.h"
+
+/* In this order, as src/ramet/_workers/crossing/call_messages.py writes them. */
+#define ENTER 'e'
+#define ANSWER 's'
+#define WRITE 'o'
+#define NOT_LAST '+'
+
+#define STACK_SIGNAL (SIGRTMAX - 1) /* src/ramet/_limits/python_stack.py */
+
+/* Where one was closed when the caller began, a stream is to be made. */
+static bool has_streams(void)
+{
+    PyObject *out = PySys_GetObject("stdout"), *err = PySys_GetObject("stderr");
+    return out != NULL && err != NULL && out != Py_None && err != Py_None;
+}
+
+bool core_read_call_plan(const char *text, size_t length, struct core_call_plan *plan)
+{
+    const char *end = text + length;
+    *plan = (struct core_call_plan){.last = true};
+    for (; text < end && *text == ENTER; text++)
+        plan->entries++;
+    if (text < end && *text == ANSWER)
+        plan->stack = *text++ == ANSWER;
+    if (text < end && *text == WRITE)
+        plan->outputs = *text++ == WRITE;
+    if (text < end && *text == NOT_LAST)
+        plan->last = *text++ != NOT_LAST;
+    return text == end && (!plan->outputs || has_streams());
+}
+
+int core_descriptors_of_plan(const struct core_call_plan *plan)
+{
+    return plan->entries + plan->stack + 2 * plan->outputs;
+}
+
+static bool enter(int entry)
+{
+    bool entered = write(entry, "0", 1) == 1;
+    if (!entered)
+        PyErr_SetFromErrno(PyExc_OSError);
+    close(entry);
+    return entered;
+}
+
+/* As answer_stack_requests() does. */
+static bool answer_requests(int file)
+{
+    sigset_t one;
+    PyObject *modules = PyImport_GetModuleDict(), *name = core_word(CORE_WORD_FAULTHANDLER), *word = core_word(CORE_WORD_REGISTER);
+    PyObject *module = name != NULL && PyDict_CheckExact(modules) ? PyDict_GetItemWithError(modules, name) : NULL;
+    PyObject *fn = module == NULL || word == NULL ? NULL : PyObject_GetAttr(module, word);
+    if (fn == NULL && !PyErr_Occurred())
+        PyErr_SetString(PyExc_ImportError, "faulthandler has not been imported");
+    PyObject *done = fn == NULL ? NULL : PyObject_CallFunction(fn, "ii", STACK_SIGNAL, file);
+    Py_XDECREF(fn);
+    Py_XDECREF(done);
+    sigemptyset(&one);
+    sigaddset(&one, STACK_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+    return done != NULL;
+}
+
+static bool write_to(const int *outputs)
+{
+    for (int i = 0; i < 2; i++) {
+        if (dup2(outputs[i], STDOUT_FILENO + i) < 0) {
+            PyErr_SetFromErrno(PyExc_OSError);
+            return false;
+        }
+        close(outputs[i]);
+    }
+    return true;
+}
+
+bool core_carry_out_plan(const struct core_call_plan *plan, const int *descriptors)
+{
+    for (int i = 0; i < plan->entries; i++)
+        if (!enter(*descriptors++))
+            return false;
+    if (plan->stack && !answer_requests(*descriptors++))
+        return false;
+    return !plan->outputs || write_to(descriptors);
+}

@@ -1,0 +1,34 @@
+"""The plan of a call as it crosses: letters where the core carries it out, else a pickle."""
+
+import itertools
+
+import pytest
+
+from ramet._workers.crossing.call_messages import CallPlan, is_in_letters, read_plan, written_plan
+
+SHORT: list[CallPlan] = [
+    {key: value for part in parts for key, value in part.items()}  # type: ignore[misc]
+    for parts in itertools.product(
+        [{}, {"entry": 1}, {"entry": 3}],
+        [{}, {"stack": True}],
+        [{}, {"outputs": True}],
+        [{}, {"last": False}],
+    )
+]
+
+
+@pytest.mark.parametrize("plan", SHORT, ids=str)
+def test_a_short_one_is_letters(plan: CallPlan) -> None:
+    """In the order in which the core takes their descriptors."""
+    written = written_plan(plan)
+    assert is_in_letters(written)
+    assert bytes(sorted(written, key=b"eso+".index)) == written
+    assert read_plan(bytearray(written)) == plan
+
+
+@pytest.mark.parametrize("more", [{"name": "x"}, {"trusted": False}, {"stopped": True}], ids=str)
+def test_one_that_asks_for_more_is_a_pickle(more: CallPlan) -> None:
+    """Also where the rest would be letters."""
+    plan: CallPlan = {"entry": 1, "last": False, **more}
+    assert not is_in_letters(written_plan(plan))
+    assert read_plan(written_plan(plan)) == plan
