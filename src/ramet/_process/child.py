@@ -128,11 +128,6 @@ class Child(_core.Handle, Generic[T_co]):
             return ": vfork() has waited for it, and reaped it, as it ended without an exec"
         return ": it has been waited for" if self._status is not None else ""
 
-    def __dir__(self) -> list[str]:
-        from .._preflight.hints import listed
-
-        return listed(self, super().__dir__())
-
     def _has_no(self, name: str) -> NoReturn:
         if name.startswith("_"):
             raise AttributeError(f"'Child' object has no attribute {name!r}", name=name, obj=self)

@@ -130,11 +130,6 @@ class Command:
             (label, None if file is None else os.fsdecode(file)) for label, file in self._labels()
         )
 
-    def __dir__(self) -> list[str]:
-        from .._preflight.hints import listed
-
-        return listed(self, super().__dir__())
-
     def __repr__(self) -> str:
         return f"<Command {self._shown}>"
 

@@ -56,7 +56,8 @@ Ts = TypeVarTuple("Ts")
 class _OfExecutors:
     """In the place of what an executor has: the error says so.
 
-    A __getattr__ would do so as well, and each attribute of a template would take longer to find.
+    A __getattr__ would do so as well, and each attribute of a template would take longer to find. dir()
+    lists these two.
     """
 
     def __set_name__(self, _: type, name: str) -> None:
@@ -675,11 +676,6 @@ class Template:
         if (sandbox := self._start.sandbox) is self._start and sandbox is not None:
             sandbox.close()
         self._memories.close()
-
-    def __dir__(self) -> list[str]:
-        from ..._preflight.hints import listed
-
-        return listed(self, super().__dir__())
 
     if not TYPE_CHECKING:  # to a type checker they would be attributes
         submit, map = _OfExecutors(), _OfExecutors()
