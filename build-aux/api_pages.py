@@ -218,10 +218,7 @@ _MEMBERS = (property, classmethod, staticmethod, functools.cached_property)
 
 
 def members(kind: type) -> Iterator[str]:
-    """The public methods and properties of the class and of its bases in ramet, if they are explained.
-
-    What the library's rooms call of each other says that it is the library's own.
-    """
+    """The public methods and properties of the class and of its bases in ramet, if they are explained."""
     seen: set[str] = set()
     for base in kind.__mro__:
         if not base.__module__.startswith("ramet") or issubclass(base, BaseException):
@@ -231,8 +228,7 @@ def members(kind: type) -> Iterator[str]:
             if known and (not name.startswith("_") or name == "__await__") and name not in seen:
                 seen.add(name)
                 told = thing if isinstance(thing, property) else getattr(base, name)
-                text = inspect.getdoc(told) or "the library's own"
-                if "the library's own" not in text.lower():
+                if inspect.getdoc(told):
                     yield name
 
 

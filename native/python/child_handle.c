@@ -617,8 +617,8 @@ static PyMemberDef handle_members[] = {
     {"pid", T_INT, offsetof(HandleObject, pid), READONLY, "The child's pid, as its maker sees it."},
     {"_maker", T_INT, offsetof(HandleObject, maker), READONLY, "The pid of the process that made it."},
     {"_entered", T_BOOL, offsetof(HandleObject, entered), READONLY, "Whether a with statement has it."},
-    {"has_namespace", T_BOOL, offsetof(HandleObject, has_namespace), READONLY,
-     "Whether it has a pid namespace that was made for it. The library's own."},
+    {"_has_namespace", T_BOOL, offsetof(HandleObject, has_namespace), READONLY,
+     "Whether it has a pid namespace that was made for it."},
     {"_init", T_INT, offsetof(HandleObject, init), READONLY, "The pid of the init of that; 0 once it was reaped or given."},
     {"_init_stays", T_BOOL, offsetof(HandleObject, init_stays), 0, "Whether it waits to be ended after the child's end; not by a wait."},
     {"_flags", T_OBJECT, offsetof(HandleObject, flags), 0, "The flags, as they were asked for."},
@@ -678,8 +678,8 @@ static PyMethodDef handle_methods[] = {
      "_signal($self, number, /)\n--\n\nSends a signal, unless it has been waited for."},
     {"_kill_sharer", (PyCFunction)handle_kill_sharer, METH_O,
      "_kill_sharer($self, task, /)\n--\n\nSIGKILL for a child in shared memory, where it is at a safe point."},
-    {"copied_pidfd", (PyCFunction)handle_copied_pidfd, METH_NOARGS,
-     "copied_pidfd($self, /)\n--\n\nA copy of the pidfd, the caller's to close; None once the child has been waited for. The library's own.\n\n"
+    {"_copied_pidfd", (PyCFunction)handle_copied_pidfd, METH_NOARGS,
+     "_copied_pidfd($self, /)\n--\n\nA copy of the pidfd, the caller's to close; None once the child has been waited for.\n\n"
      "For a wait that must outlast this object's own descriptor.\n"
      "Source: fcntl(2) F_DUPFD_CLOEXEC."},
     {"_take_pidfd", (PyCFunction)handle_take_pidfd, METH_NOARGS,

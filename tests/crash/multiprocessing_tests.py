@@ -9,7 +9,7 @@ SUITE = "test._test_multiprocessing"
 
 _context = ramet.multiprocessing.context([SUITE])
 METHOD = _context.get_start_method()
-_context.be_known()
+_context._be_known()
 importlib.import_module(SUITE).install_tests_in_module_dict(globals(), METHOD)
 _tear_down: Callable[[], None] = globals()["tearDownModule"]
 

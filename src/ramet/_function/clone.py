@@ -286,7 +286,7 @@ class _Asked(NamedTuple):
     def complete(self, child: Child[Any]) -> None:
         """It has what was opened for it, for as long as it needs that."""
         if self.setup is not None:
-            child.hold_until_end(self.setup.needed_until_end(self.request.flags))
+            child._held = self.setup.needed_until_end(self.request.flags)
 
     def sharing(self, *, own_interpreter: bool = False) -> Request:
         """The same, for a clone call in shared memory."""
@@ -328,7 +328,7 @@ def _make_copied(
         clone_call.copy_as_asked(child, channel, asked.request, asked.call(fn), args)
     asked.complete(child)
     if deadline_thread is not None:
-        child.watched_by(deadline_thread, cast(float, asked.timeout))
+        child._watched_by(deadline_thread, cast(float, asked.timeout))
 
 
 def _share(
@@ -337,7 +337,7 @@ def _share(
     if unreaped:
         reap_ended()
     if clone_call.share(child, request, fn, args):
-        child.warn_of_losses()
+        child._warn_of_losses()
 
 
 def _share_plainly(
@@ -405,7 +405,7 @@ def _require_own_interpreter(wanted: object, flags: int) -> None:
 
 
 def checked_set_tid(pids: Sequence[int] | None) -> Sequence[int] | None:
-    """The pids as the kernel reads them, None for none; TypeError for what are none. The library's own."""
+    """The pids as the kernel reads them, None for none; TypeError for what are none."""
     if pids is not None and not isinstance(pids, Sequence):
         raise TypeError(
             f"invalid set_tid: expected a sequence of pids, the innermost first, got {pids!r}"

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -307,19 +307,6 @@ def no_attribute_of_aio(thing: object, name: str) -> AttributeError:
     return AttributeError(
         f"{kind!r} has no attribute {name!r}{hint and '; '}{hint}", name=name, obj=thing
     )
-
-
-def listed(thing: object, names: Iterable[str]) -> list[str]:
-    """Of the names of an object those that dir() lists: not what its docstring calls the library's own.
-
-    Python also suggests the nearest of them where a name is wrong.
-    """
-    kind = type(thing)
-    return [name for name in names if name.startswith("_") or _is_public(getattr(kind, name, None))]
-
-
-def _is_public(member: object) -> bool:
-    return hasattr(member, "__get__") and "the library's own" not in str(member.__doc__).lower()
 
 
 def no_name_of_ramet(name: str, known: Collection[str]) -> str:

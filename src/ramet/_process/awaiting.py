@@ -47,7 +47,7 @@ class Awaited(Protocol):
     def wait(self) -> ExitStatus:
         """Wait for it, which blocks the loop."""
 
-    def copied_pidfd(self) -> int | None:
+    def _copied_pidfd(self) -> int | None:
         """A copy of its pidfd, which the caller closes; None when it has none, or was waited for."""
 
 
@@ -82,7 +82,7 @@ async def conclude(
     a loop gets no event for a descriptor that was closed.
     Source: pidfd_open(2), waitid(2).
     """
-    copy = child.copied_pidfd()
+    copy = child._copied_pidfd()
     try:
         await (_ended_without_pidfd(child) if copy is None else readable(copy))
     except BaseException:

@@ -78,15 +78,16 @@ class Child(_core.Handle, Generic[T_co]):
 
     # Class attributes, since few children need one of their own.
     _initial_cgroup: "InitialCgroup | None" = None
-    _starter: "Callable[[Child[Any], Waits], Awaitable[object]] | None" = None
+    _starter: "Callable[[Child[Any], Waits], Awaitable[object]] | None" = None  # what start() calls
     _killed = False
     _resumed = False
     _is_left = False
     _deadline_thread: _core.DeadlineThread | None = None
-    _held: "Descriptors | None" = None
+    _held: "Descriptors | None" = None  # that are closed when it has ended
     _namespace: PidNamespace | None = None
+    # What watches a confined one, and what makes that when it is first asked, where nothing is watched.
     _supervision: "Supervised | None" = None
-    _make_supervision: "Callable[[], Supervised] | None" = None  # where nothing is watched before
+    _make_supervision: "Callable[[], Supervised] | None" = None
 
     @property
     def _is_thread(self) -> bool:
@@ -127,11 +128,6 @@ class Child(_core.Handle, Generic[T_co]):
             return ": vfork() has waited for it, and reaped it, as it ended without an exec"
         return ": it has been waited for" if self._status is not None else ""
 
-    def __dir__(self) -> list[str]:
-        from .._preflight.hints import listed
-
-        return listed(self, super().__dir__())
-
     def _has_no(self, name: str) -> NoReturn:
         if name.startswith("_"):
             raise AttributeError(f"'Child' object has no attribute {name!r}", name=name, obj=self)
@@ -162,7 +158,7 @@ class Child(_core.Handle, Generic[T_co]):
         """
         if timeout is None:
             if self._starter is not None:
-                self.refuse_endless_wait()
+                self._refuse_endless_wait()
             try:
                 status = self._exited()
             except BaseException:
@@ -201,7 +197,7 @@ class Child(_core.Handle, Generic[T_co]):
 
     def _await_namespace(self) -> None:
         """Of one that has been reaped: all that is in it is dead, too."""
-        namespace = self.own_namespace() if self._maker == os.getpid() else self._namespace
+        namespace = self._own_namespace() if self._maker == os.getpid() else self._namespace
         if namespace is not None:
             try:
                 namespace.await_empty()
@@ -211,7 +207,7 @@ class Child(_core.Handle, Generic[T_co]):
 
     def _leave_namespace(self) -> None:
         """Of one that has been reaped: have all in it killed, and the init reaped when they are dead."""
-        namespace = self.own_namespace() if self._maker == os.getpid() else None
+        namespace = self._own_namespace() if self._maker == os.getpid() else None
         if namespace is not None:
             namespace.leave()
 
@@ -255,7 +251,7 @@ class Child(_core.Handle, Generic[T_co]):
         Source: pidfd_open(2).
         """
         if self._starter is not None:
-            self.refuse_endless_wait(otherwise="")
+            self._refuse_endless_wait(otherwise="")
         awaiting = _awaiting()
         ended = awaiting.conclude(self, awaiting.end if self._task is None else awaiting.interrupt)
         if self._outcome is None and self._taken is None:  # a program's
@@ -387,37 +383,26 @@ class Child(_core.Handle, Generic[T_co]):
         proc_tid_children(5), PR_SET_CHILD_SUBREAPER(2const).
         """
         timeout = checked_timeout(timeout)
-        if not self.end_of_tree(orphans).kill(deadline_after(timeout)):
+        if not self._end_of_tree(orphans).kill(deadline_after(timeout)):
             raise TimeoutExpired(self._what, cast(float, timeout))
 
-    def end_of_tree(self, orphans: Subreaper | None = None) -> End:
-        """The steps of kill_tree(), for those who ask the processes to end first; the library's own."""
+    def _end_of_tree(self, orphans: Subreaper | None = None) -> End:
+        """The steps of kill_tree(), for those who ask the processes to end first."""
         if self._is_thread:
             raise ValueError(
                 "this child is a thread of this process: kill_tree() would kill the process"
             )
         shares = self._shares_memory()
-        pidfd = self.copied_pidfd()
+        pidfd = self._copied_pidfd()
         own_cgroup = None if self._initial_cgroup is None else self._initial_cgroup.own
         root = Root(self.pid, pidfd, self._flags, shares, own_cgroup, self.kill)
         return End(root, orphans)
 
-    def own_namespace(self) -> PidNamespace | None:
-        """The pid namespace that was made for it and ends with it; the library's own."""
+    def _own_namespace(self) -> PidNamespace | None:
+        """The pid namespace that was made for it and ends with it."""
         if self._namespace is None:
             self._give_init(PidNamespace)
         return self._namespace
-
-    def supervised_by(self, supervision: Supervised) -> None:
-        """It is confined, and watched by that; the library's own."""
-        self._supervision = supervision
-
-    def supervised_if_asked(self, make: "Callable[[], Supervised]") -> None:
-        """It is confined, and nothing is watched: its supervision is made when it is first asked.
-
-        The library's own.
-        """
-        self._make_supervision = make
 
     def _supervised(self) -> Supervised | None:
         if self._supervision is None and self._make_supervision is not None:
@@ -425,14 +410,14 @@ class Child(_core.Handle, Generic[T_co]):
         return self._supervision
 
     @property
-    def counts_output(self) -> "Callable[[int], bool] | None":
-        """What is to be told how many bytes of its output were read; the library's own."""
+    def _counts_output(self) -> "Callable[[int], bool] | None":
+        """What is to be told how many bytes of its output were read."""
         supervision = self._supervised()
         return None if supervision is None else supervision.count_output
 
-    def kill_confined(self) -> None:
-        """Kill it and all that is in its namespace; the library's own."""
-        namespace = self.own_namespace()
+    def _kill_confined(self) -> None:
+        """Kill it and all that is in its namespace."""
+        namespace = self._own_namespace()
         if namespace is not None:
             namespace.kill()
         with suppress(ProcessLookupError):
@@ -454,20 +439,20 @@ class Child(_core.Handle, Generic[T_co]):
         report = self.report
         return None if report is None else report.changes
 
-    def watched_by(self, deadline_thread: _core.DeadlineThread, timeout: float) -> None:
-        """Let the thread kill it after so many seconds; the library's own."""
+    def _watched_by(self, deadline_thread: _core.DeadlineThread, timeout: float) -> None:
+        """Let the thread kill it after so many seconds."""
         deadline_thread.watch(self, timeout)
         self._deadline_thread = deadline_thread
 
-    def warn_of_losses(self) -> None:
-        """Reap a child of vfork() that died with losses, and warn; the library's own."""
+    def _warn_of_losses(self) -> None:
+        """Reap a child of vfork() that died with losses, and warn."""
         ended = self._reap(True)
         assert ended is not None
         self._keep_status(from_waitid(*ended))
         self._warn_of_locks()
 
-    def discard(self) -> None:
-        """Kill and reap a child whose handle will not be returned, if it was made; the library's own.
+    def _discard(self) -> None:
+        """Kill and reap a child whose handle will not be returned, if it was made.
 
         A thread cannot be killed: its function is interrupted. A child that has other rights by now, and
         may not be killed, is reaped when it ends.
@@ -482,23 +467,15 @@ class Child(_core.Handle, Generic[T_co]):
             self.kill()
             self.wait()
 
-    def hold_until_end(self, held: "Descriptors | None") -> None:
-        """Close these descriptors when it has ended; the library's own."""
-        self._held = held
-
-    def wait_for_start(self, starter: "Callable[[Child[Any], Waits], Awaitable[object]]") -> None:
-        """It waits before its program until start(), which calls this; the library's own."""
-        self._starter = starter
-
-    def waits_for_start(self) -> bool:
-        """Whether it waits for start() of this process; the library's own."""
+    def _waits_for_start(self) -> bool:
+        """Whether it waits for start() of this process."""
         if self._starter is None or self._killed or self._maker != os.getpid():
             return False
         return self._status is None and not self._has_ended(0.0)
 
-    def refuse_endless_wait(self, otherwise: str = ", or wait with a timeout") -> None:
-        """ValueError for a wait without timeout for a child that waits for start(); the library's own."""
-        if self.waits_for_start():
+    def _refuse_endless_wait(self, otherwise: str = ", or wait with a timeout") -> None:
+        """ValueError for a wait without timeout for a child that waits for start()."""
+        if self._waits_for_start():
             raise ValueError(
                 f"{self!r} waits for start() and would never end: call start() first{otherwise}"
             )
@@ -511,10 +488,10 @@ class Child(_core.Handle, Generic[T_co]):
         ProcessLookupError, ESRCH). The child has been reaped then.
         Source: futex(2), execve(2).
         """
-        run_blocking(self.started, BLOCKING)
+        run_blocking(self._start, BLOCKING)
 
-    async def started(self, waits: Waits) -> None:
-        """start(), with waits that block or do not; the library's own."""
+    async def _start(self, waits: Waits) -> None:
+        """start(), with waits that block or do not."""
         if self._maker != os.getpid():
             raise ValueError(f"{self!r} can be started by the process that made it only")
         starter, self._starter = self._starter, None
@@ -583,7 +560,7 @@ class Child(_core.Handle, Generic[T_co]):
         if self._maker == os.getpid():
             if self._starter is not None:  # start() cannot be called any more
                 self.kill()
-            if (namespace := self.own_namespace()) is not None:
+            if (namespace := self._own_namespace()) is not None:
                 namespace.leave()
             supervision = self._supervised()
             if supervision is not None:
@@ -688,7 +665,7 @@ class Child(_core.Handle, Generic[T_co]):
         """Those whom nobody waits for."""
         if unreaped:
             reap_ended()
-        namespace = self.own_namespace()
+        namespace = self._own_namespace()
         supervision = self._supervision
         if namespace is None:
             return
@@ -766,7 +743,7 @@ def make_child(child: C, make: "Callable[..., object]", *arguments: Any) -> C:
         make(child, *arguments)
         return child  # inside the try, since a signal handler may raise at this line, too
     except BaseException:
-        child.discard()
+        child._discard()
         raise
 
 

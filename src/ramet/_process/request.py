@@ -113,7 +113,7 @@ def request_for(
 ) -> Request:
     """The request for a child of that kind, refused here if it breaks a rule of every kernel.
 
-    args: the library's own; its flags become those of the clone call. What Ramet adds to them or takes out
+    args: not the caller's: its flags become those of the clone call. What Ramet adds to them or takes out
     is decided here, but for the flags of an address that only the core knows, see ramet_set_address().
     shares_table: whether the child shares the descriptor table until it has made one of its own.
     Raises CloneError; ValueError for what does not go together.
@@ -237,7 +237,7 @@ def _signal_number(exit_signal: int) -> int:
 
 
 def requested(flags: int, exit_signal: int | None = None) -> CloneArgs:
-    """For a child with these flags, which may hold its exit signal; the library's own."""
+    """For a child with these flags, which may hold its exit signal."""
     number = None if exit_signal is None else _signal_number(exit_signal)
     wanted, signal_number = flags_and_signal(flag_bits(flags), number)
     return CloneArgs(flags=wanted, exit_signal=signal_number)

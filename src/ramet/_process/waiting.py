@@ -79,7 +79,7 @@ def _handle(child: object) -> object:
 
 def _waits_for_start(child: object) -> bool:
     handle = _handle(child)
-    return isinstance(handle, Child) and handle.waits_for_start()
+    return isinstance(handle, Child) and handle._waits_for_start()
 
 
 def _is_over(child: object) -> bool:

@@ -130,11 +130,6 @@ class Command:
             (label, None if file is None else os.fsdecode(file)) for label, file in self._labels()
         )
 
-    def __dir__(self) -> list[str]:
-        from .._preflight.hints import listed
-
-        return listed(self, super().__dir__())
-
     def __repr__(self) -> str:
         return f"<Command {self._shown}>"
 
@@ -147,10 +142,10 @@ class Command:
         Needs: what the options need.
         Source: clone(2), execve(2).
         """
-        return make_child(self.new_child(), self.launch)
+        return make_child(self._new_child(), self._launch)
 
-    def new_child(self) -> Child[None]:
-        """The handle of a child that will be made; the library's own."""
+    def _new_child(self) -> Child[None]:
+        """The handle of a child that will be made."""
         if unreaped:
             reap_ended()
         preparation = self._preparation
@@ -159,13 +154,13 @@ class Command:
             child._initial_cgroup = InitialCgroup.before_clone(preparation.cgroup)
         return child
 
-    def give(self, pipes: Iterable[int]) -> None:
-        """Let a confined program open them anew, as by /dev/stdout; the library's own."""
+    def _give(self, pipes: Iterable[int]) -> None:
+        """Let a confined program open them anew, as by /dev/stdout."""
         if self._preparation.confinement is not None:
             self._preparation.confinement.give(pipes)
 
-    def launch(self, child: Child[None]) -> None:
-        """Make the child of that handle; the library's own."""
+    def _launch(self, child: Child[None]) -> None:
+        """Make the child of that handle."""
         preparation = self._preparation
         if preparation.confinement is not None:
             self._launch_confined(child)
@@ -189,14 +184,14 @@ class Command:
         if confinement.prepared is not None and self._launch_prepared(child, confinement):
             return
         if preparation.is_unwatched:
-            child.supervised_if_asked(confinement.new_supervision)
+            child._make_supervision = confinement.new_supervision
             failed = launching.launch(preparation.wanted, plan, child)
             if failed is not None:
                 self._fail(child, failed)
             return
         labels = None
         own, supervision = confinement.new_parts()
-        child.supervised_by(supervision)
+        child._supervision = supervision
         try:
             if not own.is_common:
                 steps = preparation.own_steps(own)
@@ -228,9 +223,9 @@ class Command:
             supervision.when_gone = prepared.fill_up
             supervision.ends_later = partial(prepared.ends_later, waiting.orphans)
             if self._preparation.is_unwatched:
-                child.supervised_if_asked(lambda: supervision)
+                child._make_supervision = lambda: supervision
             else:
-                child.supervised_by(supervision)
+                child._supervision = supervision
             failed = waiting.ahead.go(child, last.plan, last.sent)
         except BaseException as error:
             waiting.end()
@@ -324,13 +319,13 @@ def begin(command: Command, child: Child[None], patience: float | None) -> "Laun
     preparation = command._preparation
     if preparation.confinement is not None:
         # Its child is made by another, for which the caller waits.
-        command.launch(child)
+        command._launch(child)
         return None
     if preparation.is_guided():
         patience = None
     elif preparation.manner.has_own_score and not _PARENT_DEATH.isdisjoint(preparation.validated):
         # A parent-death signal would come at the end of the helper that sets the score.
-        command.launch(child)
+        command._launch(child)
         return None
     begun = launching.launch_beside(
         preparation.wanted, command._plan, preparation.manner, child, patience
@@ -368,7 +363,7 @@ class Launch:
         if preparation.flags & STOPPED:
             self._underway.stop()
         if preparation.waits_for_start:
-            child.wait_for_start(self.start)
+            child._starter = self.start
         else:
             await self.start(child, waits)
 

@@ -266,7 +266,7 @@ class Popen(subprocess.Popen[AnyStr]):
         """
         deadline = deadline_after(checked_as_in_subprocess(timeout))
         if timeout is None and self._child is not None:
-            self._child.refuse_endless_wait()
+            self._child._refuse_endless_wait()
         if (self._exchange is not None or self._output is not None) and input:
             raise ValueError("Cannot send input after starting communication")
         try:
@@ -279,7 +279,7 @@ class Popen(subprocess.Popen[AnyStr]):
 
     def __exit__(self, *raised: object) -> None:
         # After the block no code calls start(), and a wait for its end would never return.
-        if self._child is not None and self._child.waits_for_start():
+        if self._child is not None and self._child._waits_for_start():
             self._child.kill()
         super().__exit__(*raised)  # type: ignore[arg-type]
 
@@ -322,12 +322,12 @@ class Popen(subprocess.Popen[AnyStr]):
             preexec.warn()
             function = options.pop("preexec_fn")
             command = self._command_for(argv, options)
-            child = self._child = command.new_child()
+            child = self._child = command._new_child()
             preexec.launch(command, function, child)
         else:
             command = self._command_for(argv, options)
-            child = self._child = command.new_child()
-            command.launch(child)
+            child = self._child = command._new_child()
+            command._launch(child)
         self.pid = child.pid
         self._child_created = True
 
@@ -343,13 +343,13 @@ class Popen(subprocess.Popen[AnyStr]):
             options.get("env"),
         )
         if "sandbox" in options:
-            command.give([options[name] for name in _STREAMS if getattr(self, name) is not None])
+            command._give([options[name] for name in _STREAMS if getattr(self, name) is not None])
         return command
 
     def _discard_child(self) -> None:
         child, self._child, self._child_created = self._child, None, False
         if child is not None:
-            child.discard()
+            child._discard()
 
     def _execute_with_stdio(
         self, argv: list[Any], options: dict[str, Any], stdio: tuple[Any, Any, Any], bufsize: int
@@ -419,7 +419,7 @@ class Popen(subprocess.Popen[AnyStr]):
                 self._encoded(input),
                 text=bool(self.text_mode),
                 may_widen=self.pipesize <= 0,
-                counted=None if self._child is None else self._child.counts_output,
+                counted=None if self._child is None else self._child._counts_output,
             )
         is_done = not self._has_ended() and self._exchange.run(deadline, self._end_of_all())
         if not is_done and not self._has_ended():
@@ -437,7 +437,7 @@ class Popen(subprocess.Popen[AnyStr]):
     @property
     def _is_confined(self) -> bool:
         """Whether all dies with it, so that its pipe ends then: what it has given away is nobody's."""
-        return self._child is not None and self._child.counts_output is not None
+        return self._child is not None and self._child._counts_output is not None
 
     def _end_of_all(self) -> int | None:
         """What can be read when it ends, None where its pipes end when nobody has them any more."""

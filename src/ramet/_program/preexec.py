@@ -79,7 +79,7 @@ def warn() -> None:
 
 
 def launch(command: Command, preexec_fn: Callable[[], object], child: Child[None]) -> None:
-    """command.launch() with a copy of this process as child, which calls the function before its exec.
+    """command._launch() with a copy of this process as child, which calls the function before its exec.
 
     Raises SubprocessError when the function raises, with its traceback as a note; ValueError for options
     that cannot be combined with it; else as Command.spawn() does.

@@ -207,7 +207,7 @@ def getoutput(
 
 
 def add_pipes(options: dict[str, Any], *, has_input: bool, capture_output: bool) -> None:
-    """Set the streams that need a pipe; ValueError if others were given. The library's own."""
+    """Set the streams that need a pipe; ValueError if others were given."""
     if has_input:
         if options.get("stdin") is not None:
             raise ValueError("stdin and input arguments may not both be used.")
@@ -246,7 +246,7 @@ class SandboxedProcess(subprocess.CompletedProcess[Any]):
 def completed(
     args: Any, returncode: int, output: tuple[Any, Any], report: "SandboxReport | None"
 ) -> "subprocess.CompletedProcess[Any]":
-    """What run() returns; the library's own."""
+    """What run() returns."""
     if report is None:
         return subprocess.CompletedProcess(args, returncode, *output)
     done = SandboxedProcess(args, returncode, *output)
@@ -255,7 +255,7 @@ def completed(
 
 
 def refuse_start(options: Mapping[str, Any]) -> None:
-    """ValueError for start=False, where start() could not be called; the library's own."""
+    """ValueError for start=False, where start() could not be called."""
     start = options.get("start")
     if start is not None and not start:
         raise ValueError(
@@ -322,7 +322,7 @@ class _End:
             return
         deadline = time.monotonic() + self._grace
         if self._whole_tree:
-            self._tree = child.end_of_tree()
+            self._tree = child._end_of_tree()
             self._tree.ask()
         else:
             child.send_signal(signal.SIGTERM)
@@ -341,7 +341,7 @@ class _End:
         """SIGKILL, for it or its whole tree."""
         try:
             if self._whole_tree and process._child is not None:
-                tree = self._tree or process._child.end_of_tree()
+                tree = self._tree or process._child._end_of_tree()
                 tree.kill(None)
         finally:  # whatever keeps the tree from being found
             process.kill()

@@ -78,7 +78,7 @@ class Supervision:
             self._tree.begin(child)
         if child.pidfd is None or not self.place.is_watched:
             return
-        namespace = child.own_namespace()
+        namespace = child._own_namespace()
         root = None if namespace is None else namespace.pid
         self.place.begin(child.pid, child.pidfd, _killing(child, self._tree), root, copied_from)
 
@@ -151,7 +151,7 @@ def _killing(child: Child[Any], tree: Tree | None) -> Callable[[], None]:
         if living is None:
             return
         if tree is None:
-            living.kill_confined()
+            living._kill_confined()
         else:
             tree.kill(living)
 

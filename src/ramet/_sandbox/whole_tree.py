@@ -55,7 +55,7 @@ class Tree:
         if child.pidfd is None:
             return
         ends = Descriptors()  # which closes them, also where the thread does not start
-        ends.open(Child.copied_pidfd, child)  # type: ignore[arg-type] # None when it was waited for
+        ends.open(Child._copied_pidfd, child)  # type: ignore[arg-type] # None when it was waited for
         thread = threading.Thread(
             target=self._end_after, args=(ends,), name="ramet-tree", daemon=True
         )
@@ -221,7 +221,7 @@ class TreeOfOrphans(Tree):
 
     def kill(self, child: Child[Any]) -> None:
         """See Tree."""
-        descriptor = child.copied_pidfd()
+        descriptor = child._copied_pidfd()
         walk = Walk(self._orphans)
         if descriptor is not None:
             walk.add_root(child.pid, descriptor, child.kill, stops=True)
@@ -303,7 +303,7 @@ class _Living:
     def _leave_to_original(self) -> None:
         """A copy of the process is no subreaper."""
         if self._block is not None:
-            self._block.forget()
+            self._block._forget()
         self.__init__()  # type: ignore[misc] # it begins anew
 
 

@@ -71,7 +71,7 @@ class _PopenInLoop(Popen[bytes]):
     async def make_child(self) -> None:
         """Make the child."""
         assert self._command is not None
-        child = self._child = self._command.new_child()
+        child = self._child = self._command._new_child()
         await launch(self._command, child)
         self.pid = child.pid
         self._child_created = True
@@ -179,7 +179,7 @@ class Process(AnyioProcess):
         Raises ValueError when it does not wait for start(), SpawnError when the program cannot be executed.
         Source: futex(2), execve(2).
         """
-        await self._child.started(IN_LOOP)
+        await self._child._start(IN_LOOP)
 
     async def wait(self) -> int:
         """Wait until it has ended, and reap it. Source: pidfd_open(2), waitid(2).
@@ -189,7 +189,7 @@ class Process(AnyioProcess):
         Raises ValueError for a child made with start=False that was not started.
         """
         if self._popen.returncode is None:
-            self._child.refuse_endless_wait(otherwise="")
+            self._child._refuse_endless_wait(otherwise="")
             self._popen._note(await awaiting.conclude(self._child))
         else:
             await checkpoint()

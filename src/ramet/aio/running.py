@@ -83,14 +83,14 @@ async def run(
     try:
         with contextlib.nullcontext() if seconds is None else anyio.move_on_after(seconds):
             process = await opened(args, kill_tree, **options)
-            if process._child.counts_output is None:
+            if process._child._counts_output is None:
                 await _communicate(process, sent, output)
             else:  # in a sandbox all dies with it, and what it has given away is nobody's
                 await _until_its_end(process, output, sent)
             returncode = await process.wait()
         # The scope is over: what is cancelled from here on is this task, and it waits no longer.
         if grace and returncode is None and process is not None:
-            tree = process._child.end_of_tree() if kill_tree else None
+            tree = process._child._end_of_tree() if kill_tree else None
             await _ask(process, output, grace, tree)
     finally:
         if process is not None:
@@ -132,7 +132,7 @@ def _frozen(data: bytearray | None) -> bytes | None:
 async def _communicate(process: Process, sent: bytes | memoryview | None, output: _Output) -> None:
     """Write the input and read both outputs concurrently."""
     jobs: list[Callable[[], Coroutine[Any, Any, None]]] = []
-    counted = process._child.counts_output
+    counted = process._child._counts_output
     if process.stdin is not None:
         stdin = process.stdin
         jobs.append(lambda: _feed(stdin, sent or b""))
@@ -177,7 +177,7 @@ async def _all_have_ended(tree: "End") -> None:
 
 async def _kill_tree(process: Process, tree: "End | None") -> None:
     """Kill those that were asked and what can be found of the tree, whatever is cancelled meanwhile."""
-    whole = tree or process._child.end_of_tree()
+    whole = tree or process._child._end_of_tree()
     await awaiting.in_new_thread(lambda: whole.kill(None))
 
 

@@ -53,7 +53,7 @@ async def spawn(command: Command | Sequence[Text], **options: Unpack[Options]) -
         command = Command(command, **options)
     elif options:
         raise TypeError(f"a Command has its options already: leave out {', '.join(options)}")
-    child = command.new_child()
+    child = command._new_child()
     try:
         await launch(command, child)
         return child  # inside the try, since a signal handler may raise at this line, too
@@ -63,7 +63,7 @@ async def spawn(command: Command | Sequence[Text], **options: Unpack[Options]) -
 
 
 async def launch(command: Command, child: Child[None]) -> None:
-    """command.launch() without blocking the loop."""
+    """command._launch() without blocking the loop."""
     others_turn = next(_launches) % _MOST_IN_A_ROW == 0
     if _is_plain_asyncio():
         if others_turn:

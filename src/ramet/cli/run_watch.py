@@ -132,7 +132,7 @@ class Watch:
         self.timed_out = True
         if self._kill_after:
             self._deadline = time.monotonic() + self._kill_after
-        self._tree = self.child.end_of_tree()
+        self._tree = self.child._end_of_tree()
         self._tree.ask(self.child.pid if self._leads_group() else None)
 
     def _end_the_others(self) -> None:

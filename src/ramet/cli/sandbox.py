@@ -145,8 +145,8 @@ def _run(
         command = Command(argv, **given)
         child = _spawned(command, description, given["cwd"], given_pipes.values())
         if output is not None:
-            assert child.counts_output is not None
-            output.copy(child.counts_output)
+            assert child._counts_output is not None
+            output.copy(child._counts_output)
         status = SessionWatch(child).status()
         seconds = time.monotonic() - begun
     if reports:
@@ -179,7 +179,7 @@ def _bytes(given: int | str | None) -> int | None:
 
 
 def _spawned(command: Command, description: Sandbox, cwd: Any, pipes: Iterable[int]) -> Child[None]:
-    command.give(pipes)
+    command._give(pipes)
     try:
         return command.spawn()
     except SpawnError as error:

@@ -71,12 +71,12 @@ class CloneContext(BaseContext):
 
     # ---- its processes
 
-    def start(self, process: BaseProcess) -> Popen:
-        """The library's own: multiprocessing's way to start a process."""
+    def _start(self, process: BaseProcess) -> Popen:
+        """Start a process in the way of multiprocessing."""
         return Popen(process, self)
 
-    def clone(self, process: BaseProcess, popen: Popen) -> tuple[int, int, Channel]:
-        """A clone that runs it: its pid, pidfd and channel, all the caller's; the library's own."""
+    def _clone(self, process: BaseProcess, popen: Popen) -> tuple[int, int, Channel]:
+        """A clone that runs it: its pid, pidfd and channel, all the caller's."""
         preparation = preparation_of(process.name)
         template, start = self._running()
         for key in MAIN_KEYS if start.main != "each" else ():
@@ -91,7 +91,7 @@ class CloneContext(BaseContext):
         request.pass_on((resource_tracker.getfd(), parent, *popen.descriptors))
         try:
             arguments = tuple(map(pickle.PickleBuffer, (prepared, *parts)))
-            return template.hand_over(request, run, arguments).take()
+            return template._hand_over(request, run, arguments).take()
         finally:
             os.close(parent)
             request.close()
@@ -109,7 +109,7 @@ class CloneContext(BaseContext):
             if self._template is None or self._started is None:
                 self._started = TemplateStart(self._recipe)
                 recipe = self._recipe
-                self._template = Template.started_by(
+                self._template = Template._started_by(
                     self._started, recipe.spares, recipe.spares_memory, recipe.reload
                 )
                 self._end = util.Finalize(
@@ -139,8 +139,8 @@ class CloneContext(BaseContext):
         super().set_executable(executable)
         self.close()
 
-    def be_known(self) -> None:
-        """multiprocessing.get_context("ramet") returns this one from here on; the library's own."""
+    def _be_known(self) -> None:
+        """multiprocessing.get_context("ramet") returns this one from here on."""
         contexts._concrete_contexts[_NAME] = self
 
 
@@ -211,5 +211,5 @@ def set_start_method(context: CloneContext, force: bool = False) -> None:
     default = contexts._default_context
     if not force and default.get_start_method(allow_none=True) is not None:
         raise RuntimeError("context has already been set")
-    context.be_known()
+    context._be_known()
     default.set_start_method(_NAME, force=True)

@@ -16,7 +16,7 @@ class CloneProcess(BaseProcess):
 
     @classmethod
     def _Popen(cls, process_obj: BaseProcess) -> "Popen":  # noqa: N802 - multiprocessing's
-        return cls._context.start(process_obj)
+        return cls._context._start(process_obj)
 
     @staticmethod
     def _after_fork() -> None:

@@ -24,7 +24,7 @@ def received_descriptor(place: int) -> int:
 
 
 def run(preparation: Any, data: Any, *buffers: Any) -> NoReturn:
-    """Be the process. preparation, data: see CloneContext.clone."""
+    """Be the process. preparation, data: see CloneContext._clone."""
     code = 1
     try:
         _leave_template()
@@ -66,6 +66,6 @@ def _become(preparation: dict[str, Any]) -> str | None:
 def _unpickled(data: Any, buffers: Sequence[Any], start_method: str | None) -> Any:
     (context, own), definitions, missing = pickle.loads(data, buffers=buffers)
     define(definitions, missing)
-    context.be_known()
+    context._be_known()
     multiprocessing.set_start_method(start_method, force=True)
     return own

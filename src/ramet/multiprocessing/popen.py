@@ -73,7 +73,7 @@ class Popen(popen_fork.Popen):
     def _launch(self, process: BaseProcess) -> None:
         self._name = process.name
         try:
-            self.pid, self.sentinel, self._channel = self._context.clone(process, self)
+            self.pid, self.sentinel, self._channel = self._context._clone(process, self)
         except BaseException:
             util.close_fds(*self._kept)
             raise

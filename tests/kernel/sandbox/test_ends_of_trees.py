@@ -112,7 +112,7 @@ def test_who_looks_takes_nothing_from_who_waits(kept: Kept) -> None:
     thread = in_thread(kept.child.wait)
     kept.end()
     until(lambda: kept.child.exit_status is not None)
-    namespace = kept.child.own_namespace()
+    namespace = kept.child._own_namespace()
     assert namespace is not None
     namespace.kill()
     assert thread.is_alive()
@@ -234,7 +234,7 @@ def test_who_waits_beside_another_waits_for_the_tree(
 
     argv = ["sh", "-c", "sleep 1000 & sleep 1000 &"]
     child = ramet.Command(argv, sandbox=Sandbox(warm=warm)).spawn()
-    assert child.own_namespace() is not None  # which is ended in Python from here on
+    assert child._own_namespace() is not None  # which is ended in Python from here on
     monkeypatch.setattr(PidNamespace, "is_left_alone", lambda *_: False)
     monkeypatch.setattr(PidNamespace, "_reap", slowly)
     first, second = (threading.Thread(target=lambda: ended.append(child.wait())) for _ in range(2))
@@ -260,7 +260,7 @@ def test_an_interrupted_end_of_the_tree_leaves_nothing(monkeypatch: pytest.Monke
         raise HeardError
 
     child = ramet.Command(["true"], sandbox=Sandbox()).spawn()
-    namespace = child.own_namespace()
+    namespace = child._own_namespace()
     assert namespace is not None
     with monkeypatch.context() as patch:
         patch.setattr(PidNamespace, "_reap", raises)

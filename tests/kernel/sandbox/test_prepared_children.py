@@ -469,7 +469,7 @@ def test_closed_or_forgotten_they_are_ended(closes: bool) -> None:
     prepared = pool.take(pool._ready[0].view)
     assert prepared is not None
     child = ramet.Command(["true"], sandbox=Sandbox(warm=1)).spawn()
-    namespace = child.own_namespace()
+    namespace = child._own_namespace()
     assert namespace is not None
     prepared.end()
     supervision: Any = child._supervised()

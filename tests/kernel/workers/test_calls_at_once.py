@@ -171,7 +171,7 @@ def test_a_caller_that_wants_nothing_any_more_is_left() -> None:
     with Template([__name__], spares=0) as template:
         for _ in range(ENOUGH):
             template.clone(abs, -1).result(SECONDS)
-        _, clone = template._clone(template.request())
+        _, clone = template._clone(template._request())
         clone.channel.end()
         assert os.waitstatus_to_exitcode(os.waitpid(clone.pid, 0)[1]) == 0
         clone.owns = False

@@ -47,7 +47,7 @@ ASKING = codes_of(
     link.Link.clone,
     link.Link.spare,
     link.Link.__dict__["_spares_asked"],
-    called_child.CalledChild.connect,
+    called_child.CalledChild._connect,
 )
 SECONDS = 10
 
@@ -119,7 +119,7 @@ def asks_by_executor(template: ramet.Template) -> None:
     """Submit a call, which is begun at once, as a process waits."""
     with ramet.Executor(1, template=template) as executor:
         assert executor.submit(abs, -2).result(SECONDS) == 2
-        until(executor._pool._template.has_spare)
+        until(executor._pool._template._has_spare)
         try:
             executor.submit(id, Interrupting())
         finally:
@@ -217,7 +217,7 @@ CLOSING = codes_of(
     link.Link.close,
     link.Link._end_namespace,
     clones_by_name.ClonesByName.end_untold,
-    called_child.CalledChild.end_in_time,
+    called_child.CalledChild._end_in_time,
 )
 
 

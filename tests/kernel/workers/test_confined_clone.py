@@ -311,7 +311,7 @@ MAKING = frozenset(
         confined_clone.clone_confined,
         confined_clone._make,
         confined_clone._refusal,
-        called_child.CalledChild.connect,
+        called_child.CalledChild._connect,
         owned_clone.Clone.take_own_numbers,
         Supervision.__init__,
         Supervision.begin,

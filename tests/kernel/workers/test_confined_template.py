@@ -996,7 +996,7 @@ def test_an_interrupt_while_others_are_reaped_ends_the_call(
     with ramet.Template(["cloudpickle"], sandbox=Sandbox(), spares=0) as template:
         twelve(template, int)
         children = set(procfs.children(os.getpid()))
-        monkeypatch.setattr(called_child.CalledChild, "reap", interrupted)
+        monkeypatch.setattr(called_child.CalledChild, "_reap_if_ended", interrupted)
         with pytest.raises(KeyboardInterrupt):
             template.clone(time.sleep, 1000)
         monkeypatch.undo()

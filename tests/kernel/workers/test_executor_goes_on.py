@@ -93,7 +93,7 @@ def test_a_tree_that_cannot_be_found_costs_no_other_call(
         raise error
 
     monkeypatch.setattr(CalledChild, "kill_tree", cannot)
-    monkeypatch.setattr(CalledChild, "has_namespace", False)
+    monkeypatch.setattr(CalledChild, "_has_namespace", False)
     with Executor(2) as executor:
         future = executor.submit(signal.pause)
         other = executor.submit(signal.pause)
@@ -228,7 +228,7 @@ def test_an_idle_process_may_die_as_it_is_asked() -> None:
 def test_an_outcome_may_be_quicker_than_who_sent_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is heard before the sending thread goes on, and is its call's nevertheless."""
     is_heard = threading.Event()
-    send, next_outcome = Worker.send, CalledChild.next_outcome
+    send, next_outcome = Worker.send, CalledChild._next_outcome
 
     def sends(self: Worker, *call: Any) -> bool:
         is_heard.clear()
@@ -245,7 +245,7 @@ def test_an_outcome_may_be_quicker_than_who_sent_the_call(monkeypatch: pytest.Mo
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
         until(lambda: executor._pool._idle)
         monkeypatch.setattr(Worker, "send", sends)
-        monkeypatch.setattr(CalledChild, "next_outcome", hears)
+        monkeypatch.setattr(CalledChild, "_next_outcome", hears)
         for _ in range(repeated(20)):
             assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
             until(lambda: executor._pool._idle)
@@ -418,7 +418,7 @@ def test_a_call_that_another_thread_is_about_to_begin_is_killed(
         wait_for(pool, worker)
 
     executor = Executor(2)
-    until(executor._pool._template.has_spare)
+    until(executor._pool._template._has_spare)
     monkeypatch.setattr(Pool, "_wait_for", waits)
     futures: list[Future[None]] = []
     thread = threading.Thread(target=lambda: futures.append(executor.submit(signal.pause)))
@@ -459,7 +459,7 @@ def test_what_came_in_time_counts_though_another_outcome_took_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An outcome that is read for seconds makes no other call late."""
-    next_outcome = CalledChild.next_outcome
+    next_outcome = CalledChild._next_outcome
 
     def takes_long(child: CalledChild[Any]) -> Any:
         if not begins:
@@ -470,9 +470,9 @@ def test_what_came_in_time_counts_though_another_outcome_took_long(
     timeout, begins = 1.0, [0.0]
     with Executor(2, timeout=timeout) as executor:
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
-        until(executor._pool._template.has_spare)
+        until(executor._pool._template._has_spare)
         begins.clear()
-        monkeypatch.setattr(CalledChild, "next_outcome", takes_long)
+        monkeypatch.setattr(CalledChild, "_next_outcome", takes_long)
         futures = [executor.submit(abs, -n) for n in (2, 3)]
         assert [future.result(PATIENT_SECONDS) for future in futures] == [2, 3]
 
@@ -698,7 +698,7 @@ def test_a_template_that_starts_again_holds_up_its_own_calls_alone(
         until(lambda: len(executor._pool._awaited.workers) == 2)
         template = executor._pool._template
         os.kill(template.pid, signal.SIGKILL)
-        until(lambda: not template.is_there())
+        until(lambda: not template._is_there())
         _fifo(gate)
         waiting = executor.submit(abs, -1)
         (tmp_path / "end").write_text("of the call")
@@ -718,7 +718,7 @@ def test_a_template_that_starts_again_ends_with_all(gate: Path, how: str) -> Non
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
         template = executor._pool._template
         os.kill(template.pid, signal.SIGKILL)
-        until(lambda: not template.is_there())
+        until(lambda: not template._is_there())
         _fifo(gate)
         waiting = executor.submit(abs, -2)
         until(lambda: executor._pool._starts._loading is not None)
@@ -744,7 +744,7 @@ def test_a_template_that_cannot_start_again_fails_its_own_calls(
         module.write_text("raise OSError('not now')")
         template = executor._pool._template
         os.kill(template.pid, signal.SIGKILL)
-        until(lambda: not template.is_there())
+        until(lambda: not template._is_there())
         for _ in range(2):
             with pytest.raises(ramet.TemplateError, match="not now"):
                 executor.submit(abs, -1).result(PATIENT_SECONDS)

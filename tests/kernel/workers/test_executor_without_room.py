@@ -39,10 +39,10 @@ class Room:
         self.size, self.number = 8, errno.EAGAIN
         self.refused = 0
         self._pool = executor._pool
-        self._begin = Template.begin
+        self._begin = Template._begin_call
 
     def begin(self, template: Template, *asked: Any) -> Any:
-        """Template.begin()."""
+        """Template._begin_call()."""
         if len(self._pool._awaited.workers) >= self.size:
             self.refused += 1
             raise ramet.CloneError(self.number)
@@ -58,7 +58,9 @@ def executor() -> Iterator[ramet.Executor]:
 @pytest.fixture
 def room(executor: ramet.Executor, monkeypatch: pytest.MonkeyPatch) -> Room:
     made = Room(executor)
-    monkeypatch.setattr(Template, "begin", lambda template, *asked: made.begin(template, *asked))
+    monkeypatch.setattr(
+        Template, "_begin_call", lambda template, *asked: made.begin(template, *asked)
+    )
     return made
 
 
@@ -147,9 +149,9 @@ def test_a_handler_that_raises_while_a_call_is_put_back(
     pool = executor._pool
     for step in itertools.count(1):
         room.size, room.refused = 8, 0
-        until(pool._template.has_spare)
+        until(pool._template._has_spare)
         running = executor.submit(signal.pause)
-        until(pool._template.has_spare)
+        until(pool._template._has_spare)
         room.size = 1
         where = interrupted(lambda: executor.submit(abs, -1), step)
         assert room.refused > 0 or where
@@ -167,7 +169,7 @@ def test_a_handler_may_kill_all_calls_while_one_is_put_back(
 ) -> None:
     """It does not begin later."""
     running = executor.submit(signal.pause)
-    until(executor._pool._template.has_spare)
+    until(executor._pool._template._has_spare)
 
     def kills(template: Template, *asked: Any) -> Any:
         executor.kill_workers()
@@ -202,7 +204,7 @@ def test_the_last_of_the_others_is_being_ended(
     pool = executor._pool
     monkeypatch.setattr(Worker, "conclude", concluded)
     assert executor.submit(abs, -1).result(SECONDS) == 1
-    until(lambda: not pool._awaited and pool._template.has_spare())
+    until(lambda: not pool._awaited and pool._template._has_spare())
     room.begin = begun  # type: ignore[method-assign]
     assert executor.submit(abs, -2).result(SECONDS) == 2
     assert refused.is_set()
@@ -212,14 +214,14 @@ def test_another_thread_is_about_to_begin_a_call(
     executor: ramet.Executor, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has descriptors by then, and the executor does not wait for its process yet."""
-    until(executor._pool._template.has_spare)
+    until(executor._pool._template._has_spare)
     refused = threading.Event()
     others: list[Any] = []
     begin = room.begin
 
     def begun(template: Template, *asked: Any) -> Any:
         if threading.current_thread() is threading.main_thread():
-            monkeypatch.setattr(Template, "has_spare", lambda template: False)
+            monkeypatch.setattr(Template, "_has_spare", lambda template: False)
             others.append(executor.submit(abs, -2))
             assert refused.wait(SECONDS)
         elif not refused.is_set():
@@ -251,7 +253,7 @@ def _without_template(executor: ramet.Executor) -> None:
     """Who begins a call has to start it again."""
     template = executor._pool._template
     os.kill(template.pid, signal.SIGKILL)
-    until(lambda: not template.is_there())
+    until(lambda: not template._is_there())
 
 
 def _pass_often(executor: ramet.Executor) -> None:

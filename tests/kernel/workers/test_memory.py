@@ -250,7 +250,7 @@ def test_it_is_measured_beside_the_process_that_made_it(monkeypatch: pytest.Monk
 
         def then_exchanged(make: Callable[[Any], Any]) -> Any:
             one = made(make)
-            template.load_more(["colorsys"])
+            template._load_more(["colorsys"])
             return one
 
         monkeypatch.setattr(template, "_made_by_process", then_exchanged)

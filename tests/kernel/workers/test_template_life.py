@@ -71,7 +71,7 @@ def test_a_call_for_which_a_template_starts_again_takes_a_spare(
             return clone(link, *asked)
 
         os.kill(template.pid, signal.SIGKILL)
-        until(lambda: not template.is_there())
+        until(lambda: not template._is_there())
         for _ in range(2):  # of the one that was killed
             if (spare := template._spare()) is not None:
                 spare[1].discard()

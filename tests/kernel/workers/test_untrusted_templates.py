@@ -53,7 +53,7 @@ def untrusted(
 ) -> ramet.Template:
     """A template as the one of a sandbox."""
     loading = checked_loading(["cloudpickle"], setup, warm, ())._replace(trusted=False)
-    return ramet.Template.started_by(Fresh(loading, {}), spares, None, None)
+    return ramet.Template._started_by(Fresh(loading, {}), spares, None, None)
 
 
 @pytest.fixture(autouse=True)
@@ -346,7 +346,7 @@ def test_an_await_ends_with_its_child(
         looked.read_text()
         os._exit(3)
 
-    take_outcome = called_child.CalledChild.take_outcome
+    take_outcome = called_child.CalledChild._take_outcome
 
     def looks(child: called_child.CalledChild[Any], timeout: float | None) -> bool:
         found = take_outcome(child, timeout)
@@ -356,7 +356,7 @@ def test_an_await_ends_with_its_child(
         return found
 
     async def awaits() -> None:
-        monkeypatch.setattr(called_child.CalledChild, "take_outcome", looks)
+        monkeypatch.setattr(called_child.CalledChild, "_take_outcome", looks)
         with template.clone(leaves_its_end) as child, pytest.raises(ChildDied):
             await asyncio.wait_for(_outcome(child), PATIENT_SECONDS)
 

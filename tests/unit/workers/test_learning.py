@@ -12,7 +12,7 @@ from ramet._workers.executor import learning
 class NothingLacks:
     """A template that has loaded all there is."""
 
-    def lacking(self, modules: list[str]) -> list[str]:  # noqa: ARG002
+    def _lacking(self, modules: list[str]) -> list[str]:  # noqa: ARG002
         return []
 
 
@@ -24,10 +24,10 @@ class RefusesSome:
         self.loaded: list[str] = []
         self.starts = 0
 
-    def lacking(self, modules: list[str]) -> list[str]:
+    def _lacking(self, modules: list[str]) -> list[str]:
         return modules
 
-    def load_more(self, modules: list[str]) -> None:
+    def _load_more(self, modules: list[str]) -> None:
         self.starts += 1
         if self._refused.intersection(modules):
             raise ramet.TemplateError("one of them cannot be loaded")

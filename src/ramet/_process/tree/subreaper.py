@@ -60,8 +60,8 @@ class Subreaper:
         else:
             set_subreaper(self._before)
 
-    def forget(self) -> None:
-        """Leave the block in a copy of the process, to which nothing is reparented; the library's own."""
+    def _forget(self) -> None:
+        """Leave the block in a copy of the process, to which nothing is reparented."""
         if self in blocks:
             blocks.remove(self)
 

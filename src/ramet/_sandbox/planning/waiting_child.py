@@ -91,7 +91,7 @@ def kept_namespaces(
             for kind in kinds:
                 tried_again(partial(keep, f"/proc/{child.pid}/ns/{kind}"))
     finally:
-        child.discard()  # a handler of a signal may have raised before the block that ends it
+        child._discard()  # a handler of a signal may have raised before the block that ends it
         for underway in made:  # it has ended: an error that knows it leaves no mark on this memory
             run_blocking(BLOCKING.reach, underway, LAUNCHED)
         held.close()

@@ -74,7 +74,7 @@ class CallFuture(Future[T]):
     stderr: str | None = None
     tree_ended_by: str | None = None
     changes: "Changes | None" = None
-    _kill: Callable[["CallFuture[Any]"], None] | None = None
+    _kill: Callable[["CallFuture[Any]"], None] | None = None  # that ends the call while it runs
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class CallFuture(Future[T]):
     # ---- for the executor
 
     def set_running_or_notify_cancel(self) -> bool:
-        """The call is about to begin, unless it was cancelled; whether it may. The library's own."""
+        """For executors: the call is about to begin, unless it was cancelled; returns whether it may."""
         with Held(self._condition) as take:
             take()
             if self._state == PENDING:
@@ -167,7 +167,7 @@ class CallFuture(Future[T]):
             return False
 
     def set_result(self, result: T) -> None:
-        """The call has returned. InvalidStateError when it is done already. The library's own."""
+        """For executors: the call has returned. Raises InvalidStateError when it is done already."""
         with Held(self._condition) as take:
             take()
             self._refuse_if_done()
@@ -178,7 +178,7 @@ class CallFuture(Future[T]):
         self._invoke_callbacks()  # type: ignore[attr-defined]
 
     def set_exception(self, exception: BaseException | None) -> None:
-        """The call has raised. InvalidStateError when it is done already. The library's own."""
+        """For executors: the call has raised. Raises InvalidStateError when it is done already."""
         with Held(self._condition) as take:
             take()
             self._refuse_if_done()
@@ -191,7 +191,3 @@ class CallFuture(Future[T]):
     def _refuse_if_done(self) -> None:
         if self._state in _DONE:
             raise InvalidStateError(f"{self._state}: {self!r}")
-
-    def kill_by(self, kill: Callable[["CallFuture[Any]"], None] | None) -> None:
-        """What ends the running call; None when it is over. The library's own."""
-        self._kill = kill

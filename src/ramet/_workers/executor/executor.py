@@ -117,12 +117,12 @@ class Executor(AnyExecutor):
         refuse_without_epoll()
         own = _own_template(template, preload or (), ahead, options)
         try:
-            own.request(memory=memory, options=rules.options or {}).close()
+            own._request(memory=memory, options=rules.options or {}).close()
         except BaseException:  # each call would be refused
             own.close()
             raise
         self.max_workers = most
-        rules = rules._replace(most_output=own.most_output)
+        rules = rules._replace(most_output=own._most_output)
         self._pool = Pool(own, rules, told, Learning(own) if learns else None)
         self._finalizer = weakref.finalize(self, self._pool.close, cancels=False)
 
@@ -255,7 +255,7 @@ def _own_template(
         )
     if not isinstance(template, Template):
         raise TypeError(f"invalid template: expected a ramet.Template or None, got {template!r}")
-    return template.derived(TreeTemplate, checked_loading(preload, None, None, ()), spares)
+    return template._derived(TreeTemplate, checked_loading(preload, None, None, ()), spares)
 
 
 def _with_deadline_of_sandbox(

@@ -55,7 +55,7 @@ class Learning:
         self._learned.add(code)
         with suppress(Exception):  # of what is the program's
             needed = [name for name in packages_of(fn) if not self._is_tried(name)]
-            self._begin(self._template.lacking(needed))
+            self._begin(self._template._lacking(needed))
 
     def _is_tried(self, name: str) -> bool:
         return name in self._tried or package_of(name) in self._refused
@@ -97,7 +97,7 @@ class Learning:
 
     def _error_of(self, modules: list[str]) -> Exception | None:
         try:
-            self._start.run(lambda: self._template.load_more(modules))
+            self._start.run(lambda: self._template._load_more(modules))
         except (TemplateError, OSError, ValueError) as error:
             return error
         finally:

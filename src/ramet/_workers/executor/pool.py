@@ -102,7 +102,7 @@ class Pool:
             if interpreter_end.is_begun:
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             call.number = next(self._numbers)
-            call.future.kill_by(lambda _: self._cancelled(call))
+            call.future._kill = lambda _: self._cancelled(call)
             self._tally.submitted += 1
             self._pending.append(call)
             self._template.calls_that_wait = len(self._pending)
@@ -118,7 +118,7 @@ class Pool:
         try:
             idle = self._idle[-1]
         except IndexError:
-            return self._template.has_spare()
+            return self._template._has_spare()
         return not idle.is_outdated
 
     @property
@@ -404,7 +404,7 @@ class Pool:
         Where there was no room for that, this thread tries it: it knows when there may be some again.
         """
         while self._pending and self._tally.active < self._rules.most and self._beside is None:
-            is_quick = self._template.is_there() or self._beside_lacked_room
+            is_quick = self._template._is_there() or self._beside_lacked_room
             if is_quick and self._awaits_clone():
                 return
             if not ((is_quick or not self._begins_beside()) and self._begin_next()):
@@ -547,7 +547,7 @@ class Pool:
             worker.kill()
 
     def _hear(self, worker: Worker) -> None:
-        outcome = worker.child.next_outcome() if self._awaited.hears(worker) else None
+        outcome = worker.child._next_outcome() if self._awaited.hears(worker) else None
         with Held(worker.sending) as take:  # who has sent the call has noted it by then
             take()
             call = worker.call
@@ -573,7 +573,7 @@ class Pool:
                 self._idle.remove(worker)
 
     def _answered(self, worker: Worker, raised: bool, value: Any) -> None:
-        if self._template.has_layers and self._rules.reuse == 1:
+        if self._template._has_layers and self._rules.reuse == 1:
             # What it has changed is told with it, and it may be changing more.
             worker.keep_outcome(raised, value)
             self._end(worker)
@@ -583,7 +583,7 @@ class Pool:
             self._learning.learn(call.what, is_called_again=bool(self._pending))
         # Whether the initializer or the call has raised: what is not prepared runs no other.
         is_prepared = not (raised and worker.served == 1 and self._rules.initializer is not None)
-        goes_on = is_prepared and not (call.future.cancelled() or worker.child.was_killed)
+        goes_on = is_prepared and not (call.future.cancelled() or worker.child._killed)
         if worker.served < self._rules.reuse and goes_on:
             with Held(self._lock) as take:
                 take()
@@ -605,7 +605,7 @@ class Pool:
         if raised:
             self._set_exception(call, value)
         else:
-            call.future.kill_by(None)
+            call.future._kill = None
             self._set(call.future.set_result, value)
         return call
 
@@ -653,7 +653,7 @@ class Pool:
             status = status.because(call.reason)
         error = died(status, worker.child.pid, None, str(call))
         error.stack = call.stack
-        worker.child.tell_if_not_begun(error)
+        worker.child._tell_if_not_begun(error)
         if call.was_being_read:
             module = call.fn.__module__
             error.add_note(
@@ -665,7 +665,7 @@ class Pool:
 
     def _set_exception(self, call: Call, error: BaseException) -> None:
         call.is_done = True
-        call.future.kill_by(None)
+        call.future._kill = None
         self._set(call.future.set_exception, error)
 
     def _set(self, outcome: Callable[[Any], None], value: Any) -> None:

@@ -21,9 +21,8 @@ class TreeTemplate(Template):
     def await_clone(self, count: int) -> tuple[int, float] | None:
         """A descriptor that can be read when there is a clone for a call, or why there is none.
 
-        With it, how many seconds the process may take to answer. None where nothing need be waited for:
-        begin() tells what is wrong, if anything is. count: so many are asked for, if none is being made.
-        The library's own.
+        With it, how many seconds the process may take to answer. None where nothing need be waited for: the
+        call tells what is wrong, if anything is. count: so many are asked for, if none is being made.
         """
         link = self._link
         try:

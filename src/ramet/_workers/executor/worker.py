@@ -88,7 +88,7 @@ class Worker:
 
     def __init__(self, child: CalledChild[Any], sources: SourceFiles | None = None) -> None:
         """sources: those that its template has loaded, where that is to follow their changes."""
-        channel = child.channel
+        channel = child._open_channel
         assert channel is not None
         self.child = child
         self._sources = sources
@@ -112,12 +112,12 @@ class Worker:
     ) -> Self:
         """A new process that begins with this call."""
         if rules.ask_nothing:
-            return cls(template.begin(AS_IT_IS, fn, call))
+            return cls(template._begin_call(AS_IT_IS, fn, call))
         files, captured = _NO_DESCRIPTOR, _captured(rules)
         try:
             if captured is not None and captured.most_bytes is not None:
                 watcher.have_thread()  # while the call can still begin later
-            request = template.request(memory=rules.memory, options=rules.options or {})
+            request = template._request(memory=rules.memory, options=rules.options or {})
             if rules.timeout is not None:
                 files = stack_file()
                 request.answer_stacks_by(files)
@@ -128,8 +128,8 @@ class Worker:
                 if request.memory is not None:
                     request.memory.bytes_beside = captured.memory
             # Asked for before: if another process is started for the call, these have changed.
-            sources = template.watched_sources
-            worker = cls(template.begin(request, fn, call), sources)
+            sources = template._sources
+            worker = cls(template._begin_call(request, fn, call), sources)
         except BaseException:
             if captured is not None:
                 captured.close()
@@ -143,7 +143,7 @@ class Worker:
     def is_outdated(self) -> bool:
         """Whether a source file that it has loaded has changed since, or what its sandbox covers."""
         has_changed = self._sources is not None and self._sources.have_changed()
-        return has_changed or not are_mounted(self.child.points)
+        return has_changed or not are_mounted(self.child._points)
 
     def send(self, call: tuple[Any, ...], rules: Rules) -> bool:
         """Let it run another call. Returns whether it was there to take it, and is not outdated.
@@ -161,7 +161,7 @@ class Worker:
             outputs = () if captured is None else tuple(captured.descriptors)
             plan = _PLANS[self.served + 1 >= rules.reuse, bool(outputs)]
             send(
-                *(self.child.live_channel, CALL, (plan, *call), outputs),
+                *(self.child._channel, CALL, (plan, *call), outputs),
                 sealed=False,
                 timeout=_READING_SECONDS,
             )
@@ -183,7 +183,7 @@ class Worker:
         captured = self._captured
         if captured is None:
             return
-        self.child.count_beside(captured.memory)
+        self.child._count_beside(captured.memory)
         if captured.most_bytes is not None:
             with suppress(BlockingIOError):  # then it is looked at when the call is over
                 watcher.add(captured, self.child)
@@ -195,14 +195,14 @@ class Worker:
         """
         try:
             last = (b"", *pickled_call(int, ()))
-            send(*(self.child.live_channel, CALL, last, ()), sealed=False, timeout=_READING_SECONDS)
+            send(*(self.child._channel, CALL, last, ()), sealed=False, timeout=_READING_SECONDS)
         except (OSError, ValueError):
             return False
         return True
 
     @property
     def _ends_tree_by(self) -> str:
-        return self._tree_ended_by or ("pid namespace" if self.child.has_namespace else "walk")
+        return self._tree_ended_by or ("pid namespace" if self.child._has_namespace else "walk")
 
     @property
     def has_written_too_much(self) -> bool:
@@ -260,21 +260,21 @@ class Worker:
     def end_tree(self) -> None:
         """Its last call is over: end it and all that it has started."""
         self._end_tree(kills=self._is_deaf)
-        self.child.let_go()
+        self.child._let_end()
 
     def _end_tree(self, *, kills: bool) -> None:
         child = self.child
-        if child.has_namespace:
+        if child._has_namespace:
             self._tree_ended_by = "pid namespace"
-            child.kill_all()
-        elif child.kill_cgroup():
+            child._kill_all()
+        elif child._kill_cgroup():
             self._tree_ended_by = "cgroup"
         else:
             self._tree_ended_by = "walk"
-            if kills or child.has_children():
+            if kills or child._has_children():
                 # Whatever keeps it from being found (no free descriptor, no /proc): others go on.
                 with suppress(OSError, RuntimeError):
-                    child.end_tree(_TREE_SECONDS)
+                    child._end_tree(_TREE_SECONDS)
                 child.kill()
 
     def conclude(self) -> ExitStatus:

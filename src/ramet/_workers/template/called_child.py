@@ -54,18 +54,18 @@ class CalledChild(Child[T_co]):
     _memory: "CallMemory | None" = None
     _has_exceeded_memory = False
     _leaves_namespace = False  # to be reaped later; a wait for this child still waits for it
-    was_served_in_python = False  # what it returned was not plain; the library's own
-    points: MountPoints = ON_NOTHING  # see Link
+    _was_served_in_python = False  # what it returned was not plain
+    _points: MountPoints = ON_NOTHING  # see Link
     _must_end_by = math.inf  # in seconds of time.monotonic(), for one that is not trusted to end
 
-    def connect(
+    def _connect(
         self, clone: Clone, reader: Reader, ended_call: "Callable[[CalledChild[Any]], None]"
     ) -> None:
-        """Stand for the clone, whose channel and namespace this owns from here on; the library's own."""
+        """Stand for the clone, whose channel and namespace this owns from here on."""
         self._channel = clone.channel
         if reader.is_of_untrusted:
             self._channel.distrust()
-        self.points = clone.points
+        self._points = clone.points
         self._reader = reader
         self._ended_call = ended_call
         self._reading = RLock()
@@ -74,23 +74,23 @@ class CalledChild(Child[T_co]):
         self._hold(clone.pid, clone.pidfd, clone.init, clone.pidfd_of_init)
         clone.owns = False
 
-    def limit_memory(self, memory: "CallMemory") -> None:
-        """It has so much memory, until it has ended; the library's own."""
+    def _limit_memory(self, memory: "CallMemory") -> None:
+        """It has so much memory, until it has ended."""
         self._memory = memory
         memory.begin(self)
 
-    def count_beside(self, bytes_beside: "Callable[[], int]") -> None:
-        """What else counts as its memory, from now on; the library's own."""
+    def _count_beside(self, bytes_beside: "Callable[[], int]") -> None:
+        """What else counts as its memory, from now on."""
         if self._memory is not None:
             self._memory.bytes_beside = bytes_beside
 
     @property
-    def channel(self) -> Channel | None:
-        """Readable when there is an outcome; None when the call is over. The library's own."""
+    def _open_channel(self) -> Channel | None:
+        """Readable when there is an outcome; None when the call is over."""
         return None if self._is_over else self._channel
 
-    def take_outcome(self, timeout: float | None) -> bool:
-        """Read the outcome, if it comes in time. Returns whether the call is over; the library's own."""
+    def _take_outcome(self, timeout: float | None) -> bool:
+        """Read the outcome, if it comes in time. Returns whether the call is over."""
         if self._is_over:
             return True
         if self._maker != os.getpid():
@@ -129,10 +129,10 @@ class CalledChild(Child[T_co]):
                 raise
         self._is_now_over()
 
-    def next_outcome(self) -> tuple[int, Any] | None:
+    def _next_outcome(self) -> tuple[int, Any] | None:
         """The outcome of one call of several, NOTHING at the end; None while there is none.
 
-        The child is not let go. The library's own.
+        The child may not end yet.
         """
         try:
             most_bytes = self._reader.most_bytes
@@ -152,7 +152,7 @@ class CalledChild(Child[T_co]):
         for descriptor in message[2]:
             close_received(descriptor)
         raised, value = self._reader.read(message, self.pid, self.pidfd)
-        self.was_served_in_python = not raised and message[0] != PLAIN
+        self._was_served_in_python = not raised and message[0] != PLAIN
         return (RAISED if raised else VALUE), value
 
     def _is_now_over(self) -> None:
@@ -165,32 +165,32 @@ class CalledChild(Child[T_co]):
             if ended_call is not None:
                 ended_call(self)
 
-    def tell_if_not_begun(self, error: ChildDied) -> None:
-        """Of its call, whose process has ended before it had read it; the library's own."""
+    def _tell_if_not_begun(self, error: ChildDied) -> None:
+        """Of its call, whose process has ended before it had read it."""
         if self._channel.left_unread:
             error.add_note(
                 "the call had not begun: its process ended before, in warm= of the template if it has one"
             )
 
-    def let_go(self) -> None:
-        """The call is over, and the child may end now; the library's own."""
+    def _let_end(self) -> None:
+        """The call is over, and the child may end now."""
         self._is_now_over()
         self._channel.end()
 
-    def reap(self) -> bool:
+    def _reap_if_ended(self) -> bool:
         """Reap it, whose call is over, if it has ended; whether it has.
 
         What is left in its namespace has been killed then, and takes a moment to end, for which
-        end_namespace() and wait() wait. The library's own.
+        _finish_namespace() and wait() wait.
         """
         self._channel.end()
         if time.monotonic() > self._must_end_by:
-            self.kill_all()
+            self._kill_all()
         ended = self._reap_plain()
         if ended is not None:
             return ended
         # Whether nothing is told of it or given to another call that all in its namespace must be dead for.
-        if not self.has_namespace or self._memory is not None or self._supervision is not None:
+        if not self._has_namespace or self._memory is not None or self._supervision is not None:
             return self.poll() is not None
         if self._reap_exited():  # most do, and then there is nothing to add to their status
             self._kill_namespace()
@@ -201,18 +201,18 @@ class CalledChild(Child[T_co]):
         finally:
             self._leaves_namespace = False
 
-    def end_namespace(self) -> None:
-        """Wait until all in its namespace are dead, of one that has been reaped; the library's own."""
-        if self._maker == os.getpid() and self.has_namespace and not self._end_init():
-            namespace = self.own_namespace()
+    def _finish_namespace(self) -> None:
+        """Wait until all in its namespace are dead, of one that has been reaped."""
+        if self._maker == os.getpid() and self._has_namespace and not self._end_init():
+            namespace = self._own_namespace()
             if namespace is not None:
                 namespace.end()
 
-    def end_in_time(self) -> None:
-        """Wait for the end of one whose call is over, and bring it about if it must; the library's own."""
+    def _end_in_time(self) -> None:
+        """Wait for the end of one whose call is over, and bring it about if it must."""
         self._channel.end()
         if self._must_end_by < math.inf and not super()._has_ended(self._grace()):
-            self.kill_all()
+            self._kill_all()
         self.wait()
 
     def _grace(self) -> float:
@@ -222,12 +222,12 @@ class CalledChild(Child[T_co]):
 
     def wait(self, timeout: float | None = None) -> ExitStatus:
         status = super().wait(timeout)
-        self.end_namespace()  # for which reap() does not wait
+        self._finish_namespace()  # for which _reap_if_ended() does not wait
         return status
 
     def _outcome_within(self, timeout: float | None) -> tuple[bool, Any]:
         deadline = deadline_after(checked_timeout(timeout))
-        if self.take_outcome(timeout):
+        if self._take_outcome(timeout):
             kind, value = self._taken or (NOTHING, None)
             if kind != NOTHING:
                 return kind == RAISED, value
@@ -236,14 +236,14 @@ class CalledChild(Child[T_co]):
         except TimeoutExpired:  # of what was left of it
             raise still_running(self._what, cast(float, timeout), self.pid) from None
         except ChildDied as error:
-            self.tell_if_not_begun(error)
+            self._tell_if_not_begun(error)
             raise
 
     def _delivered(self) -> Any:
         plain = NotImplemented if self._link is None else self._link._plain_outcome(self)
         if plain is not NotImplemented:
             return plain
-        self.take_outcome(None)
+        self._take_outcome(None)
         kind, value = self._taken or (NOTHING, None)
         return value if kind == VALUE else NotImplemented
 
@@ -262,10 +262,10 @@ class CalledChild(Child[T_co]):
         try:
             # Of a child that has died another process, or this one, may have the other end of the channel.
             copies.append(self._channel.copied())
-            copies.append(self.copied_pidfd())
+            copies.append(self._copied_pidfd())
             if copies[0] is not None:  # else another thread was faster
                 opened = [copy for copy in copies if copy is not None]
-                await awaiting.until(lambda: self.take_outcome(0.0), opened)
+                await awaiting.until(lambda: self._take_outcome(0.0), opened)
             if copies[0] is None or self._taken is None or self._taken[0] == NOTHING:
                 await awaiting.conclude(self)
         except BaseException:
@@ -281,13 +281,13 @@ class CalledChild(Child[T_co]):
         deadline = deadline_after(timeout)
         if self._maker != os.getpid():  # what there is to read is its maker's, who ends the channel
             return super()._has_ended(timeout)
-        if not self.take_outcome(timeout):
+        if not self._take_outcome(timeout):
             return super()._has_ended(0.0)
         self._end_channel()
         return super()._has_ended(seconds_until(deadline))
 
     def _exited(self) -> ExitStatus | None:
-        self.take_outcome(None)
+        self._take_outcome(None)
         self._end_channel()
         return super()._exited()
 
@@ -295,35 +295,22 @@ class CalledChild(Child[T_co]):
         if self._maker == os.getpid():
             self._channel.end()
 
-    @property
-    def was_killed(self) -> bool:
-        """Whether this process has killed it, so that it takes no other call; the library's own."""
-        return self._killed
-
-    @property
-    def live_channel(self) -> Channel:
-        """The channel, for another call; the library's own."""
-        return self._channel
-
-    def kill_cgroup(self) -> bool:
-        """Kill all that is in the cgroup of its budget, if that is possible; returns whether it was.
-
-        The library's own.
-        """
+    def _kill_cgroup(self) -> bool:
+        """Kill all that is in the cgroup of its budget, if that is possible; returns whether it was."""
         if self._memory is None or not self._memory.kill():
             return False
         self._killed = True
         return True
 
-    def has_children(self) -> bool:
-        """Whether a process that it has started is there, or may be; the library's own."""
+    def _has_children(self) -> bool:
+        """Whether a process that it has started is there, or may be."""
         try:
             return bool(procfs.children_for_certain(self.pid))
         except OSError:  # no descriptor is free to look
             return True
 
-    def end_tree(self, seconds: float) -> None:
-        """Kill it and what it has started: it does so itself, or its tree is walked; the library's own.
+    def _end_tree(self, seconds: float) -> None:
+        """Kill it and what it has started: it does so itself, or its tree is walked.
 
         By itself it is quicker, and is not stopped first: who dies meanwhile leaves nothing stopped.
         """
@@ -343,17 +330,16 @@ class CalledChild(Child[T_co]):
             self._wait_until_bound()
         super().send_signal(number)
 
-    def end_of_tree(self, orphans: Subreaper | None = None) -> End:
-        """As Child has it; the library's own."""
+    def _end_of_tree(self, orphans: Subreaper | None = None) -> End:
         self._wait_until_bound()  # it stops the child before it kills it
-        return super().end_of_tree(orphans)
+        return super()._end_of_tree(orphans)
 
     def _wait_until_bound(self) -> None:
         if self.pidfd is not None:
             wait_until_bound(self.pid)
 
-    def kill_all(self) -> None:
-        """Kill it and what it started, without waiting: by its namespace, or itself; the library's own."""
+    def _kill_all(self) -> None:
+        """Kill it and what it started, without waiting: by its namespace, or itself."""
         self._killed = True
         self._kill_namespace()
         super().kill()
@@ -368,7 +354,7 @@ class CalledChild(Child[T_co]):
         # Two threads may come here: the watch of its memory, and who waits for it.
         with Held(self._reading) as take:
             take()
-            self.let_go()
+            self._let_end()
             self._end_namespace()
             self._end_memory()
         if status.code is None and self._has_exceeded_memory:
@@ -376,7 +362,7 @@ class CalledChild(Child[T_co]):
         return super()._concluded(status)
 
     def _end_namespace(self) -> None:
-        namespace = self.own_namespace() if self._leaves_namespace else None
+        namespace = self._own_namespace() if self._leaves_namespace else None
         if namespace is not None:
             namespace.leave()
         else:  # it is kept: a signal handler may raise before all are dead
@@ -407,4 +393,4 @@ class CalledChild(Child[T_co]):
         try:
             super()._forget()
         finally:
-            self.let_go()
+            self._let_end()

@@ -105,8 +105,8 @@ def _make(
             _end_unowned(told)
             raise _refusal(maker)  # noqa: TRY301 - the cleaning is the same
         maker.wait()
-        child.supervised_by(supervision)
-        child.connect(made, Reader(False, True, by_template=True), lambda _: None)
+        child._supervision = supervision
+        child._connect(made, Reader(False, True, by_template=True), lambda _: None)
     except BaseException:
         _end_untold(made, maker, ours, until_then)
         supervision.give_up()
@@ -115,7 +115,7 @@ def _make(
         ours.close()
     supervision.begin(child, os.getpid())
     if deadline_thread is not None:
-        child.watched_by(deadline_thread, timeout)  # type: ignore[arg-type]
+        child._watched_by(deadline_thread, timeout)  # type: ignore[arg-type]
 
 
 def _end_untold(made: Clone, maker: Child[Any] | None, ours: Channel, name: str) -> None:

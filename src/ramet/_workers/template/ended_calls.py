@@ -46,21 +46,21 @@ class EndedCalls:
                 return  # another thread has it
             stays = True  # also where a signal handler raises
             try:
-                stays = not child.reap()
+                stays = not child._reap_if_ended()
             finally:
                 if stays:
                     self.ending.append(child)
-                elif child.has_namespace:
+                elif child._has_namespace:
                     self._left.append(child)
 
     def end_all(self) -> None:
         """No call comes any more that would reap them."""
-        _end_all(self.ending, CalledChild.end_in_time)
+        _end_all(self.ending, CalledChild._end_in_time)
         self._end_left()
 
     def _end_left(self) -> None:
         """Namespaces that were left before have ended by now, or something in them keeps them."""
-        _end_all(self._left, CalledChild.end_namespace)
+        _end_all(self._left, CalledChild._finish_namespace)
 
 
 def _end_all(children: list[CalledChild[Any]], end: Callable[[CalledChild[Any]], object]) -> None:

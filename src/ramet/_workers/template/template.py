@@ -55,7 +55,8 @@ Ts = TypeVarTuple("Ts")
 class _OfExecutors:
     """In the place of what an executor has: the error says so.
 
-    A __getattr__ would do so as well, and each attribute of a template would take longer to find.
+    A __getattr__ would do so as well, and each attribute of a template would take longer to find. dir()
+    lists these two.
     """
 
     def __set_name__(self, _: type, name: str) -> None:
@@ -146,12 +147,12 @@ class Template:
         the class.
         """
         loading = checked_loading(preload, setup, warm, allow)
-        return self.derived(Template, loading, spares, spares_memory)
+        return self._derived(Template, loading, spares, spares_memory)
 
-    def derived(
+    def _derived(
         self, kind: type[D], loading: Loading, spares: int, spares_memory: int | str | None = None
     ) -> D:
-        """derive(), to a template of that class; the library's own."""
+        """derive(), to a template of that class."""
         made = kind.__new__(kind)
         reload = "changed" if self._sources is not None else None
         start = Derived(self._base_of_another, loading, self._start)
@@ -159,10 +160,10 @@ class Template:
         return made
 
     @classmethod
-    def started_by(
+    def _started_by(
         cls, start: Start, spares: int, spares_memory: int | str | None, reload: object
     ) -> Self:
-        """One that ends by close() and not at the interpreter's exit; the library's own."""
+        """One that ends by close() and not at the interpreter's exit."""
         made = cls.__new__(cls)
         made._begin(start, spares, spares_memory, reload)
         made._finalizer.atexit = False
@@ -281,11 +282,11 @@ class Template:
             and memory is None
             and write is None
         ):
-            return self.begin(AS_IT_IS, fn, pickled_call(fn, args))
+            return self._begin_call(AS_IT_IS, fn, pickled_call(fn, args))
         if memory is not None and cgroup is not None:
             raise ValueError("invalid memory with cgroup: expected one of them, got both")
         call = pickled_call(fn, args)
-        request = self.request(
+        request = self._request(
             memory=memory,
             flags=flags,
             timeout=timeout,
@@ -297,7 +298,7 @@ class Template:
         )
         if write is not None:
             self._restrict(request, write)
-        return self.begin(request, fn, call)
+        return self._begin_call(request, fn, call)
 
     async def run(self, fn: Callable[[*Ts], T], *args: *Ts, **options: Any) -> T:
         """clone() and its result, under asyncio or trio, without a thread.
@@ -321,8 +322,8 @@ class Template:
         finally:  # many may have run at once, and no call may follow
             self._ended.reap_first(_REAPED_AFTER_RUN)
 
-    def request(self, memory: int | str | None = None, **asked: Any) -> CallRequest:
-        """What a call asks for, checked; the library's own."""
+    def _request(self, memory: int | str | None = None, **asked: Any) -> CallRequest:
+        """What a call asks for, checked."""
         if asked.get("trusted") and self._start.trusted is False:
             raise ValueError(
                 "invalid trusted: expected None or False, got True: the template is not trusted, and so "
@@ -343,16 +344,16 @@ class Template:
             raise ValueError("invalid write: expected None, as the template is in no sandbox")
         request.write_only_below(*self._start.sandbox.checked_write(write))
 
-    def has_spare(self) -> bool:
-        """Whether a child waits for a call, of a process that runs; the library's own.
+    def _has_spare(self) -> bool:
+        """Whether a child waits for a call, of a process that runs.
 
         False where a call might wait for another process to load: the files of this one are watched, or its
         sandbox is to be made anew.
         """
-        return self._sources is None and self._link.has_answer() and self.is_there()
+        return self._sources is None and self._link.has_answer() and self._is_there()
 
-    def is_there(self) -> bool:
-        """Whether a call is served by the process that runs, so far as is known; the library's own."""
+    def _is_there(self) -> bool:
+        """Whether a call is served by the process that runs, so far as is known."""
         link = self._link
         pidfd = link.process.pidfd
         return pidfd is not None and not wait_readable(pidfd, 0.0) and not self._is_outdated(link)
@@ -363,25 +364,20 @@ class Template:
         return has_changed or bool(link.points[0] and not are_mounted(link.points))
 
     @property
-    def watched_sources(self) -> SourceFiles | None:
-        """The source files of its process, if it follows their changes; the library's own."""
-        return self._sources
-
-    @property
-    def most_output(self) -> int | None:
-        """The bytes that each call may write where they are captured; the library's own."""
+    def _most_output(self) -> int | None:
+        """The bytes that each call may write where they are captured."""
         sandbox = self._start.sandbox
         return None if sandbox is None else sandbox.confinement.sandbox.output
 
     @property
-    def has_layers(self) -> bool:
-        """Whether what a call writes goes to a layer of its own; the library's own."""
+    def _has_layers(self) -> bool:
+        """Whether what a call writes goes to a layer of its own."""
         return self._start.sandbox is not None and self._start.sandbox.has_layers
 
-    def begin(
+    def _begin_call(
         self, request: CallRequest, fn: Callable[..., T], call: tuple[Any, ...]
     ) -> CalledChild[T]:
-        """clone(), for a request that has been checked, and a pickled call; the library's own."""
+        """clone(), for a request that has been checked, and a pickled call."""
         try:
             if reads_call():
                 reading_call.refuse_while_imported(fn)
@@ -395,10 +391,10 @@ class Template:
             if request is not AS_IT_IS:  # of which there is nothing to close
                 request.close()
 
-    def hand_over(
+    def _hand_over(
         self, request: CallRequest, fn: Callable[..., object], args: tuple[Any, ...]
     ) -> Clone:
-        """A clone that runs the call, for who makes a handle of its own; the library's own."""
+        """A clone that runs the call, for who makes a handle of its own."""
         if self._ended.are_enough:
             self._ended.reap()
         call = pickled_call(fn, args)
@@ -434,7 +430,7 @@ class Template:
         deadline_thread = None if request.timeout is None else _deadline_thread()
         supervision = self._supervision(request) if self._is_supervised else None
         if supervision is not None:
-            child.supervised_by(supervision)
+            child._supervision = supervision
         child._initial_cgroup = request.initial_cgroup
         is_pickle = call[0][0] == FIRST_OF_PICKLE
         if is_pickle and b"multiprocessing" in call[0] and not self._link.is_confined:
@@ -442,16 +438,16 @@ class Template:
         plan, descriptors = request.packed(changes, files)
         link, clone = self._begun(request, (plan, *call), descriptors)
         reader = self._reader(request.trusted, in_namespace=clone.init != 0)
-        child.connect(clone, reader, self._call_ended)
+        child._connect(clone, reader, self._call_ended)
         child._link = link
         if supervision is not None:
             supervision.take_layer(clone.layer)
             supervision.begin(child, link.process.pid)
         if request.memory is not None:
             memory, request.memory = request.memory, None  # it is the child's from here on
-            child.limit_memory(memory)
+            child._limit_memory(memory)
         if deadline_thread is not None:
-            child.watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
+            child._watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
 
     def _supervision(self, request: CallRequest) -> "Supervision":
         """What keeps the amounts of the sandbox for one call."""
@@ -572,7 +568,7 @@ class Template:
         """Its outcome is there: it ends by itself, and another is made in its place."""
         if self._is_closed:  # no call comes any more that would reap it: its handle does
             return
-        if child.was_served_in_python:
+        if child._was_served_in_python:
             self._ask_from_here_on(self._link.of_spares._replace(in_python=True))
         self._ended.ending.append(child)
         self._refill()
@@ -638,13 +634,13 @@ class Template:
                 "make one here"
             )
 
-    def lacking(self, modules: Iterable[str]) -> list[str]:
-        """Those of these modules of the caller that its process has not loaded; the library's own."""
+    def _lacking(self, modules: Iterable[str]) -> list[str]:
+        """Those of these modules of the caller that its process has not loaded."""
         files = {name: getattr(sys.modules.get(name), "__file__", None) for name in modules}
         return [name for name, file in files.items() if file and file not in self._loaded]
 
-    def load_more(self, modules: Iterable[str]) -> None:
-        """From here on calls are clones of another process, which has imported these; the library's own.
+    def _load_more(self, modules: Iterable[str]) -> None:
+        """From here on calls are clones of another process, which has imported these.
 
         For a template of its own interpreter. Calls go on meanwhile. Raises as the constructor does.
         """
@@ -679,11 +675,6 @@ class Template:
         if (sandbox := self._start.sandbox) is self._start and sandbox is not None:
             sandbox.close()
         self._memories.close()
-
-    def __dir__(self) -> list[str]:
-        from ..._preflight.hints import listed
-
-        return listed(self, super().__dir__())
 
     if not TYPE_CHECKING:  # to a type checker they would be attributes
         submit, map = _OfExecutors(), _OfExecutors()

@@ -89,10 +89,10 @@ def _is_done(watched: Watched, reference: "weakref.ref[CalledChild[Any]]") -> bo
 
 def kill_tree(child: "CalledChild[Any]") -> None:
     """Kill a call and what it has started, which may be what exceeds the limit."""
-    if not child.has_namespace:
+    if not child._has_namespace:
         with suppress(OSError, RuntimeError):  # also where no descriptor is free to find it by
-            child.end_tree(_TREE_SECONDS)
-    child.kill_all()
+            child._end_tree(_TREE_SECONDS)
+    child._kill_all()
 
 
 watcher = Watcher()
