@@ -107,19 +107,19 @@ def await_answers(requests: Sequence[StackRequest], patience_seconds: float) -> 
         left[0].is_over(pause)
 
 
-def without_callers(stacks: str, room: str, *between: str) -> str:
-    """Each thread's frames that the code in a directory has called.
+def without_callers(stacks: str, callers: str | tuple[str, ...], *between: str) -> str:
+    """Each thread's frames that the code in a directory, or one of several, has called.
 
-    stacks: as faulthandler writes them, innermost call first. room: that directory. between: directories of
-    what that code calls, and what calls the others: left out as well. A thread may have no frames then.
+    stacks: as faulthandler writes them, innermost call first. callers: those directories. between: of what
+    their code calls, and what calls the others: left out as well. A thread may have no frames then.
     """
-    return "\n\n".join(_above(stack, room, between) for stack in stacks.strip().split("\n\n"))
+    return "\n\n".join(_above(stack, callers, between) for stack in stacks.strip().split("\n\n"))
 
 
-def _above(stack: str, room: str, between: tuple[str, ...]) -> str:
+def _above(stack: str, callers: str | tuple[str, ...], between: tuple[str, ...]) -> str:
     lines = stack.splitlines()
     files = [found[1] if (found := _FILE.match(line)) else "" for line in lines]
-    end = next((at for at, file in enumerate(files) if file.startswith(room)), len(files))
+    end = next((at for at, file in enumerate(files) if file.startswith(callers)), len(files))
     while end < len(files) and files[end - 1].startswith(between):
         end -= 1
     return "\n".join(lines[:end])

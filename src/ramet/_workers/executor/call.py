@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..._limits.python_stack import without_callers
 from ..._process.remote_error import printable
 from ..._process.result_layout import shortened
-from .. import in_call
+from .. import in_call, in_template
 from ..crossing.pickling import handed_over, pickled_call
 from ..in_call.executor_calls import call_for_items, call_fully
 from .call_future import CallFuture
@@ -15,7 +15,8 @@ from .call_future import CallFuture
 if TYPE_CHECKING:
     from .worker import Worker
 
-(_IN_CALL,) = in_call.__path__  # whose code calls the function of a call
+# Whose code calls the function of a call, or has called the core, which calls it.
+_CALLERS = (*in_call.__path__, *in_template.__path__)
 # What reads the function, and imports its module: a frame of ours, or the core, which has none.
 _READS, _IMPORTS = "in loaded_call", " in _find_and_load"
 _MOST_LETTERS = 1 << 16  # of a stack
@@ -76,7 +77,7 @@ class Call:
 
     def note_stack(self, stack: str) -> None:
         """Where it was when it was killed, as it said itself."""
-        own = without_callers(stack, _IN_CALL)
+        own = without_callers(stack, _CALLERS)
         is_read = _READS in stack or own.endswith(_IMPORTS)
         self.was_being_read = is_read and isinstance(self.fn.__module__, str)
         if "\n" not in own:  # the function is one of C's, or has not begun: who calls it is told
