@@ -156,7 +156,7 @@ def test_a_cgroup_is_entered_before_the_call_is_read(root: None) -> None:
     with ramet.Executor(1, preload=[__name__], memory="300M", spares=0) as executor:
         for _ in range(3):
             assert IN_PYTHON not in executor.submit(callers, NESTED).result(PATIENT_SECONDS)
-        error = executor.submit(len, Large()).exception(PATIENT_SECONDS)
+        error = executor.submit(given, Large()).exception(PATIENT_SECONDS)
         assert isinstance(error, ramet.ChildDied)
         assert error.status.reason == "out of memory"
 
