@@ -120,8 +120,8 @@ static PyObject *dumped(PyObject *value, PyObject *buffers)
 /* The pickle and its buffers as plain bytes. */
 static PyObject *parts_of(PyObject *pickle, PyObject *buffers)
 {
-    PyObject *parts = PyTuple_New(1 + PyList_GET_SIZE(buffers)), *raw = core_word(CORE_WORD_RAW);
-    if (parts == NULL || raw == NULL)
+    PyObject *raw = core_word(CORE_WORD_RAW), *parts = raw == NULL ? NULL : PyTuple_New(1 + PyList_GET_SIZE(buffers));
+    if (parts == NULL)
         return NULL;
     PyTuple_SET_ITEM(parts, 0, Py_NewRef(pickle));
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(buffers); i++) {
@@ -135,12 +135,13 @@ static PyObject *parts_of(PyObject *pickle, PyObject *buffers)
     return parts;
 }
 
-int core_send_pickled(ChannelObject *channel, uint8_t kind, PyObject *value)
+int core_send_pickled(ChannelObject *channel, uint8_t kind, PyObject *value, PyObject **unsent)
 {
     PyObject *buffers = has_tensors() ? NULL : PyList_New(0), *pickle = buffers == NULL ? NULL : dumped(value, buffers);
     PyObject *parts = pickle == NULL || names_what_stays(pickle) ? NULL : parts_of(pickle, buffers);
     PyErr_Clear(); /* Python pickles it again, and says why it cannot */
     int sent = parts == NULL ? 0 : core_channel_send_inline(channel, kind, parts);
+    *unsent = sent == 0 ? Py_XNewRef(parts) : NULL;
     Py_XDECREF(parts);
     Py_XDECREF(pickle);
     Py_XDECREF(buffers);

@@ -13,5 +13,8 @@ PyObject *core_read_pickled_call(PyObject *parts);
 PyObject *core_reads_call(PyObject *module, PyObject *args);
 PyObject *core_note_reading(PyObject *module, PyObject *is_reading);
 
-/* A result. 1; 0: nothing was sent, it is for Python; -1 with an exception set. */
-int core_send_pickled(ChannelObject *channel, uint8_t kind, PyObject *value);
+/*
+ * A result. 1; 0: nothing was sent, it is for Python; -1 with an exception set. unsent: then the parts of its message, which is
+ * too long to be sent but in a memfd; NULL where Python is to pickle it.
+ */
+int core_send_pickled(ChannelObject *channel, uint8_t kind, PyObject *value, PyObject **unsent);

@@ -114,11 +114,14 @@ static PyObject *call_one(ChannelObject *self, const struct core_around *around,
         return answer(CORE_SERVED_RAISED, error, last);
     /* First: whoever has the outcome has seen all output. */
     int sent = core_flush_standard_streams() < 0 ? -1 : core_channel_send_plain(self, CORE_PLAIN, value);
+    PyObject *unsent = NULL;
     if (sent == 0 && is_trusted(around->trust))
-        sent = core_send_pickled(self, CORE_VALUE, value);
-    if (sent == 0)
+        sent = core_send_pickled(self, CORE_VALUE, value, &unsent);
+    if (sent == 0 && unsent == NULL)
         return answer(CORE_SERVED_RETURNED, value, last);
     Py_DECREF(value);
+    if (unsent != NULL)
+        return answer(CORE_SERVED_PICKLED, unsent, last);
     return sent < 0 ? NULL : answer(CORE_SERVED_ALONE, Py_NewRef(Py_None), last);
 }
 

@@ -61,6 +61,7 @@ EQUAL = [
     ("_workers.in_call.serving", "ALONE", "python/plain_calls.h", "CORE_SERVED_ALONE"),
     ("_workers.in_call.serving", "UNREAD", "python/plain_calls.h", "CORE_SERVED_UNREAD"),
     ("_workers.in_call.serving", "UNPREPARED", "python/plain_calls.h", "CORE_SERVED_UNPREPARED"),
+    ("_workers.in_call.serving", "PICKLED", "python/plain_calls.h", "CORE_SERVED_PICKLED"),
     (
         *("_workers.template.called_child", "_END_OF_UNTRUSTED_SECONDS"),
         *("python/plain_link.c", "SECONDS_TO_END"),

@@ -169,6 +169,31 @@ def test_values_come_back(template: ramet.Template, value: object) -> None:
     assert run(template, given, value) == [value]
 
 
+class Counts:
+    """How often it was pickled in this process."""
+
+    pickled = 0
+
+    def __init__(self, size: int) -> None:
+        self.text = b"x" * size
+
+    def __reduce__(self) -> Any:
+        type(self).pickled += 1
+        return _counted, (type(self).pickled, self.text)
+
+
+def _counted(times: int, text: bytes) -> tuple[int, int]:
+    return times, len(text)
+
+
+@pytest.mark.parametrize("size", [10, 1 << 20])
+def test_a_result_is_pickled_once(size: int) -> None:
+    """Also one that the core finds too long for a message: it may be large."""
+    with ramet.Template([__name__], spares=0) as template:
+        for _ in range(3):
+            assert run(template, Counts, size) == (1, size)
+
+
 def test_arrays_come_back_and_may_be_written_to(template: ramet.Template) -> None:
     """Which lie outside of their pickle, in either order."""
     np = pytest.importorskip("numpy")

@@ -87,6 +87,11 @@ def put_value(channel: Channel, value: object, trusted: bool | None) -> int:
     return _put(channel, VALUE, parts)
 
 
+def put_pickled(channel: Channel, parts: tuple[Any, ...]) -> int:
+    """Send what the core has pickled, and is too long for it. Returns the exit code."""
+    return _put(channel, VALUE, parts)
+
+
 def _how_to_trust() -> str:
     """Where it is the template that is not trusted, no call can be."""
     return _HOW_TO_TRUST if rights.trusted is None else ""

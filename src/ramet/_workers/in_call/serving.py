@@ -20,7 +20,7 @@ from .plan_of_call import carry_out_plan
 from .reading_call import reading
 
 # What Channel.serve_plain() says; the numbers are native/python/plain_calls.h's.
-ENDED, ANOTHER, RETURNED, RAISED, ALONE, UNREAD, UNPREPARED = range(7)
+ENDED, ANOTHER, RETURNED, RAISED, ALONE, UNREAD, UNPREPARED, PICKLED = range(8)
 _PLAN_AND_PICKLE = 2  # the first parts of a call
 _CLOSED = (
     b"ramet: the call has closed the descriptor that its outcome goes by, and so it is lost; "
@@ -164,10 +164,11 @@ def _serve_next(
         return 0, True
     if served == ANOTHER:
         return _serve_one(channel, understood(one, done_with=_PLAN_AND_PICKLE), around)
-    if served == UNREAD:
-        return outcome.put_lost(channel, _unreadable(one)), last
-    if served == UNPREPARED:
-        return outcome.put_lost(channel, _unprepared(one)), last
+    if served in {UNREAD, UNPREPARED}:
+        why = _unreadable(one) if served == UNREAD else _unprepared(one)
+        return outcome.put_lost(channel, why), last
+    if served == PICKLED:
+        return outcome.put_pickled(channel, one), last
     value, error = (None, one) if served == RAISED else (one, None)
     _leave_if_copied(pid, error)
     return _answer(channel, value, error, None), last
