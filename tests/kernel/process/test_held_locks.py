@@ -47,7 +47,10 @@ def test_a_lock_is_free_after_a_handler_has_raised(handler: None, kind: Callable
             in_each_block(lock)
         with suppress(HeardError):
             signal.setitimer(signal.ITIMER_REAL, 0)
-        left += not is_free(lock)
+        # The thread before, which has ended, may hide the signal from Python 3.11 for a while, as it lets the
+        # interpreter lock go: drop_gil() of Python/ceval_gil.h.
+        with suppress(HeardError):
+            left += not is_free(lock)
     assert left == 0
 
 
