@@ -47,8 +47,8 @@ def test_a_lock_is_free_after_a_handler_has_raised(handler: None, kind: Callable
             in_each_block(lock)
         with suppress(HeardError):
             signal.setitimer(signal.ITIMER_REAL, 0)
-        # The thread before, which has ended, may hide the signal from Python 3.11 for a while, as it lets go
-        # of the interpreter lock: drop_gil() of Python/ceval_gil.h.
+        # The thread before, which has ended, may hide the signal from Python 3.11 for a while, as it lets
+        # go of the interpreter lock: drop_gil() of Python/ceval_gil.h.
         with suppress(HeardError):
             left += not is_free(lock)
     assert left == 0
