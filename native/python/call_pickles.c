@@ -32,14 +32,6 @@ bool core_is_pickled(const char *call, size_t length)
     return length > 0 && *call == FIRST_OF_PICKLE;
 }
 
-/* A function of _pickle, where that has been imported: a new reference. NULL without an exception where it is not. */
-static PyObject *function_of_pickle(enum core_word name)
-{
-    PyObject *modules = PyImport_GetModuleDict(), *pickle = core_word(CORE_WORD_PICKLE), *word = core_word(name);
-    PyObject *module = pickle != NULL && PyDict_CheckExact(modules) ? PyDict_GetItemWithError(modules, pickle) : NULL;
-    return module == NULL || word == NULL ? NULL : PyObject_GetAttr(module, word);
-}
-
 /* Calls it with one argument by name, the last, besides. */
 static PyObject *call_with(PyObject *fn, PyObject *const *args, size_t count, enum core_word last)
 {
@@ -73,7 +65,7 @@ static bool is_call(PyObject *call)
 PyObject *core_read_pickled_call(PyObject *parts)
 {
     bool before = reads_now;
-    PyObject *loads = function_of_pickle(CORE_WORD_LOADS), *call = NULL;
+    PyObject *loads = core_imported(CORE_WORD_PICKLE, CORE_WORD_LOADS), *call = NULL;
     if (loads == NULL)
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ImportError, "_pickle has not been imported");
     reads_now = true;
@@ -107,7 +99,7 @@ static bool has_tensors(void)
 /* The pickle of the value, and in the list what lies outside of it. NULL with an exception set, or without one. */
 static PyObject *dumped(PyObject *value, PyObject *buffers)
 {
-    PyObject *dumps = function_of_pickle(CORE_WORD_DUMPS), *protocol = PyLong_FromLong(PROTOCOL);
+    PyObject *dumps = core_imported(CORE_WORD_PICKLE, CORE_WORD_DUMPS), *protocol = PyLong_FromLong(PROTOCOL);
     PyObject *keep = PyObject_GetAttr(buffers, core_word(CORE_WORD_APPEND)), *pickle = NULL;
     if (dumps != NULL && protocol != NULL && keep != NULL)
         pickle = call_with(dumps, (PyObject *[]){value, protocol, keep}, 3, CORE_WORD_BUFFER_CALLBACK);

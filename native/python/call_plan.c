@@ -57,9 +57,7 @@ static bool enter(int entry)
 static bool answer_requests(int file)
 {
     sigset_t one;
-    PyObject *modules = PyImport_GetModuleDict(), *name = core_word(CORE_WORD_FAULTHANDLER), *word = core_word(CORE_WORD_REGISTER);
-    PyObject *module = name != NULL && PyDict_CheckExact(modules) ? PyDict_GetItemWithError(modules, name) : NULL;
-    PyObject *fn = module == NULL || word == NULL ? NULL : PyObject_GetAttr(module, word);
+    PyObject *fn = core_imported(CORE_WORD_FAULTHANDLER, CORE_WORD_REGISTER);
     if (fn == NULL && !PyErr_Occurred())
         PyErr_SetString(PyExc_ImportError, "faulthandler has not been imported");
     PyObject *done = fn == NULL ? NULL : PyObject_CallFunction(fn, "ii", STACK_SIGNAL, file);

@@ -28,6 +28,13 @@ PyObject *core_word(enum core_word word)
     return made[word];
 }
 
+PyObject *core_imported(enum core_word module, enum core_word name)
+{
+    PyObject *modules = PyImport_GetModuleDict(), *module_name = core_word(module), *word = core_word(name);
+    PyObject *found = module_name != NULL && PyDict_CheckExact(modules) ? PyDict_GetItemWithError(modules, module_name) : NULL;
+    return found == NULL || word == NULL ? NULL : PyObject_GetAttr(found, word);
+}
+
 void core_make_words(void)
 {
     for (size_t i = 0; i < CORE_WORDS; i++)

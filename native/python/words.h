@@ -27,6 +27,9 @@ enum core_word {
 /* A borrowed reference; NULL with an exception set. */
 PyObject *core_word(enum core_word word);
 
+/* What a module has by that name, if it has been imported: a new reference. NULL, without an exception if it has not been. */
+PyObject *core_imported(enum core_word module, enum core_word name);
+
 /* All of them, in a process that will be copied: else each copy makes its own. */
 void core_make_words(void);
 

@@ -23,7 +23,7 @@ _TABLE_AT = _ALIGNMENT
 #   UNPREPARED  the step that failed before the function, and its errno
 #   PLAIN       written and read by the core
 #   DATA        written by data_codec.py
-#   TRACED      type, message, frames of traceback_parts.py, plain; the pickle. Of templates' calls alone
+#   TRACED      type, message, notes, frames of traceback_parts.py; the pickle. Of templates' calls alone
 # The core has the same numbers: native/python/mapping.c, core.h and channel.h there.
 NOTHING, VALUE, RAISED, LOST, UNPREPARED, PLAIN, DATA, TRACED = range(8)
 
@@ -205,7 +205,7 @@ def _message_of(error: BaseException) -> str:
 def _with_traceback(error: BaseException) -> str:
     import traceback
 
-    frames_of_function = _without_callers(error.__traceback__)
+    frames_of_function = without_callers(error.__traceback__)
     with suppress(Exception):
         return "".join(traceback.format_exception(type(error), error, frames_of_function))
     try:
@@ -219,8 +219,8 @@ def _with_traceback(error: BaseException) -> str:
         return f"{type(error).__qualname__}, which cannot be printed"
 
 
-def _without_callers(frames: TracebackType | None) -> TracebackType | None:
-    """Without ours, that have called the function; all of them where there are no others."""
+def without_callers(frames: TracebackType | None) -> TracebackType | None:
+    """In the child: without ours, that have called the function; all of them where there are no others."""
     at = frames
     while at is not None and str(at.tb_frame.f_globals.get("__name__")).startswith(_OURS):
         at = at.tb_next

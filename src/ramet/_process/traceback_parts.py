@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from types import CodeType, TracebackType
 from typing import TypeAlias
 
-_OURS = "ramet."  # with which the names of our modules begin
+from .result_layout import without_callers
+
 _MOST_FRAMES = 100  # those of a recursion are told as a text, which leaves some out
 
 # File, line, function and module; the last line, and the columns, in bytes, where they are known.
 Frame: TypeAlias = tuple[str, int | None, str, str, int | None, int | None, int | None]
+
+_NOWHERE = None, None, None, None
 
 # Python tells more of these than frames and message: where a text is wrong, what may have been meant.
 _WITH_MORE = (SyntaxError, NameError, AttributeError, ImportError, BaseExceptionGroup)
@@ -26,11 +29,11 @@ def frames_of(error: BaseException) -> tuple[Frame, ...] | None:
     if error.__context__ is not None and not error.__suppress_context__:
         return None
     frames: list[Frame] = []
-    at = error.__traceback__
+    at = without_callers(error.__traceback__)
     while at is not None and len(frames) <= _MOST_FRAMES:
         frames.append(_frame(at))
         at = at.tb_next
-    return None if len(frames) > _MOST_FRAMES else tuple(_without_callers(frames))
+    return None if len(frames) > _MOST_FRAMES else tuple(frames)
 
 
 def _frame(at: TracebackType) -> Frame:
@@ -44,14 +47,8 @@ def _position(
     code: CodeType, instruction: int
 ) -> tuple[int | None, int | None, int | None, int | None]:
     if instruction < 0:
-        return None, None, None, None
-    return next(itertools.islice(code.co_positions(), instruction // 2, None))
-
-
-def _without_callers(frames: list[Frame]) -> list[Frame]:
-    """All of them where there are no others."""
-    first = next((i for i, frame in enumerate(frames) if not frame[3].startswith(_OURS)), 0)
-    return frames[first:]
+        return _NOWHERE
+    return next(itertools.islice(code.co_positions(), instruction // 2, None), _NOWHERE)
 
 
 def text_of(frames: Sequence[Frame], last_lines: str, *, with_source: bool) -> str:

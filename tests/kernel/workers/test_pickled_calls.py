@@ -92,6 +92,20 @@ def fails(value: object) -> None:
     raise KeyError(value)
 
 
+class TwoParts(Exception):  # noqa: N818
+    """Pickle would call it with its message alone."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} of {other}")
+
+
+def fails_otherwise() -> None:
+    """By that, with a note."""
+    error = TwoParts("a", "b")
+    error.add_note("as it was looked for")
+    raise error
+
+
 @pytest.fixture
 def template() -> Iterator[ramet.Template]:
     with ramet.Template([__name__, "cloudpickle"], spares=0) as made:
@@ -230,6 +244,15 @@ def test_one_with_other_rights_sends_data(template: ramet.Template, root: None) 
     assert run(template, becomes_another) == NESTED
 
 
+def test_one_that_its_caller_cannot_make_is_told_with_its_notes(template: ramet.Template) -> None:
+    """By name, message, notes and frames."""
+    with template.clone(fails_otherwise) as child:
+        error = child.exception(PATIENT_SECONDS)
+    assert isinstance(error, ramet.RemoteError)
+    assert str(error.__cause__).endswith("TwoParts: a of b\nas it was looked for\n")
+    assert "    raise error\n" in str(error.__cause__)
+
+
 def test_an_exception_shows_its_source(template: ramet.Template) -> None:
     """What was typed at a prompt, or in a notebook, which the caller alone has, as well."""
     with template.clone(fails, "why") as child:
@@ -261,7 +284,7 @@ def test_frames_of_who_is_not_trusted_harm_nobody(
     name: object, message: object, frames: object
 ) -> None:
     """They are told as far as they can be, or it is said that they cannot."""
-    parts = [_core.plain_bytes((name, message, frames)), b"\x80\x05N."]
+    parts = [_core.plain_bytes((name, message, (1, "note"), frames)), b"\x80\x05N."]
     raised, error = Reader(False, False).read((TRACED, parts, ()), os.getpid(), None)
     assert raised
     assert isinstance(error, ramet.ResultError | ramet.RemoteError)
@@ -270,8 +293,8 @@ def test_frames_of_who_is_not_trusted_harm_nobody(
 def test_the_source_that_who_is_not_trusted_names_is_not_read() -> None:
     """A line of any file that its caller may read would be in an error, or the caller wait for a pipe."""
     frames = ((__file__, 1, "fn", __name__, 1, 0, 3),)
-    parts = [_core.plain_bytes(("ValueError", "x", frames)), b"\x80\x05N."]
+    parts = [_core.plain_bytes(("ValueError", "x", ("noted",), frames)), b"\x80\x05N."]
     _, error = Reader(False, False).read((TRACED, parts, ()), os.getpid(), None)
     assert isinstance(error, ramet.RemoteError)
     assert "Calls and results" not in str(error.__cause__)
-    assert ", in fn\n" in str(error.__cause__)
+    assert str(error.__cause__).endswith(", in fn\nValueError: x\nnoted\n")

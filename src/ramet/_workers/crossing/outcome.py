@@ -136,7 +136,9 @@ def put_error(channel: Channel, error: BaseException, trusted: bool | None) -> i
 def _traced(error: BaseException) -> tuple[Any, ...]:
     """The parts of TRACED; none where a text tells more, or the exception cannot be pickled."""
     frames, traceback = frames_of(error), error.__traceback__
-    head = None if frames is None else _core.plain_bytes((*name_and_message(error), frames))
+    notes = getattr(error, "__notes__", None)
+    told = (*name_and_message(error), tuple(notes) if isinstance(notes, list) else (), frames)
+    head = None if frames is None else _core.plain_bytes(told)
     if head is None:
         return ()
     try:
@@ -241,15 +243,15 @@ class Reader:
         return True, error
 
     def _traced(self, parts: Sequence[Any], doubt: Callable[[], str]) -> tuple[bool, Any]:
-        name, message, frames = _core.plain_value(parts[0])
+        name, message, notes, frames = _core.plain_value(parts[0])
         error, why = self._exception(parts[1:], doubt)
         if error is None:
-            last_line = f"{name}: {message}\n" if message else f"{name}\n"
-            return True, remote_error(
-                [name, message, text_of(frames, last_line, with_source=not doubt())], why
-            )
+            last_lines = "\n".join([f"{name}: {message}" if message else name, *notes, ""])
+            text = text_of(frames, last_lines, with_source=not doubt())
+            return True, remote_error([name, message, text], why)
+        shown = RemoteTraceback(in_words(error) + "\n", frames)
         with suppress(Exception):
-            error.__cause__ = RemoteTraceback(in_words(error) + "\n", frames)
+            error.__cause__ = shown
         return True, error
 
     def _exception(
