@@ -32,7 +32,17 @@ from ..crossing.messages import (
     send,
     understood,
 )
-from ..crossing.template_messages import CONFINE, DERIVE, GUARD, MADE, MAKE, PIDS, REFUSED, Making
+from ..crossing.template_messages import (
+    CONFINE,
+    DERIVE,
+    FOLLOW,
+    GUARD,
+    MADE,
+    MAKE,
+    PIDS,
+    REFUSED,
+    Making,
+)
 from .clones_by_name import ClonesByName
 from .own_children import has_child, is_child
 from .owned_clone import Clone, taken_over
@@ -156,6 +166,18 @@ class Link(PlainLink):
     def guard(self, directory: str) -> Clone:
         """A clone that removes a directory when this process has ended. Raises OSError and EndedError."""
         return self._answered(GUARD, (os.fsencode(directory),))
+
+    def follow(
+        self, changes: bytes, descriptors: Sequence[int], layer: "Layer | None" = None
+    ) -> None:
+        """Let the template become as its caller is, and make a spare; those that it made before end.
+
+        Raises as clone() does; whether it has become so is not known then.
+        """
+        parts = changes, *_packed(_as_at_a_call(self.of_spares), layer)
+        with Held(self._lock) as take:
+            take()
+            self._spares[:] = [self._answered(FOLLOW, parts, tuple(descriptors), layer)]
 
     def ask_for_spare(self, layer: "Layer | None" = None, *, warms_up: bool = True) -> None:
         """Let the template make one more, which is not waited for. Raises EndedError.
