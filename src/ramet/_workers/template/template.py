@@ -332,7 +332,9 @@ class Template:
             )
         if self._start.sandbox is not None:
             self._start.sandbox.refuse_beside(asked)
-        budget = None if memory is None else self._memories.take(memory)
+        budget = None
+        if memory is not None:
+            budget = self._memories.take(memory, limits_itself=self._link.is_doubted)
         try:
             return CallRequest(memory=budget, **asked)
         except BaseException:
