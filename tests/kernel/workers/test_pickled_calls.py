@@ -19,7 +19,7 @@ from ramet._workers.crossing.outcome import Reader
 
 from ...constants import PATIENT_SECONDS
 
-NESTED = [["no plain value"]]
+NESTED = [{"no plain value"}]
 IN_PYTHON = "_serve_one"
 
 

@@ -39,7 +39,7 @@ def _received(channel: Channel) -> bytes:
     [
         *(None, True, False, 0, -1, (1 << 63) - 1, -(1 << 63), 0.0, -0.0, math.inf),
         *("", "é\0", b"", b"\0\xff", (), (1, ("a", (None, b"b"))), [], [(1, 2), "x"]),
-        *({}, {"a": 1, (2, "b"): (3.5, None)}),
+        *({}, {"a": 1, (2, "b"): (3.5, None)}, [[], [1, [2.5]]], ([], {"a": [{}]}, ([None],))),
     ],
     ids=repr,
 )
@@ -56,26 +56,54 @@ def test_plain_values_come_back_as_they_are(value: object) -> None:
         1 << 63,
         "\udc80",
         b"x" * (1 << 14),
-        [[]],
-        [{}],
-        ({},),
-        ([],),
-        {1: []},
         {1, 2},
+        [{1, 2}],
+        {"a": {"b": 1 << 63}},
         NESTED,
         object(),
     ],
     ids=lambda value: repr(value)[:20],
 )
 def test_what_is_not_plain_is_not_sent(value: object) -> None:
-    """Large integers, half a character, what is long or deep, lists and dicts in others."""
+    """Large integers, half a character, what is long or deep, other containers."""
     assert sent(value) is None
+
+
+def test_what_lies_in_it_twice_is_not_sent() -> None:
+    """Its copies would be two, and a change of one would not be seen in the other."""
+    inner: list[object] = [1]
+    for twice in ([inner, inner], (inner, {"a": inner}), [{}, [inner], (inner,)]):
+        assert sent(twice) is None
+    assert sent([inner, [1], {"a": [1]}]) is not None
+    fixed = (1, "a")
+    assert sent([fixed, fixed]) is not None
+
+
+def test_what_lies_in_itself_is_not_sent() -> None:
+    """Directly, or in another."""
+    itself: list[object] = []
+    itself.append(itself)
+    assert sent(itself) is None
+    outer: dict[str, object] = {}
+    outer["a"] = [(outer,)]
+    assert sent(outer) is None
+
+
+@pytest.mark.parametrize(("count", "is_plain"), [(16, True), (17, False)])
+def test_so_many_lists_may_be_known_elsewhere(count: int, is_plain: bool) -> None:
+    """Whether they lie in the value twice is looked up among so many."""
+    known: list[list[int]] = [[] for _ in range(count)]
+    assert (sent(tuple(known)) is not None) is is_plain
+    assert sent([[] for _ in range(100 * count)]) is not None  # known there alone
 
 
 @pytest.mark.parametrize(
     "make",
-    [lambda one: [one], lambda one: {"a": one}, lambda one: one],
-    ids=["in a list", "in a dict", "alone"],
+    [
+        *(lambda one: [one], lambda one: {"a": one}, lambda one: one, lambda one: [{"a": [one]}]),
+        lambda one: {one: None},
+    ],
+    ids=["in a list", "in a dict", "alone", "in lists and dicts", "as a key"],
 )
 def test_what_is_written_can_be_read_however_deep(make: Callable[[object], object]) -> None:
     """The writer and the reader count the same depth, in a list and a dict too."""
@@ -99,7 +127,10 @@ def test_subclasses_are_not_plain() -> None:
 def test_any_bytes_give_a_value_or_a_value_error() -> None:
     """Whatever a child writes: bytes of a value with some changed, cut off or added."""
     source = random.Random(12)
-    for value in ((1, "text", (2.5, b"bytes", None)), [1, (2, "a")], {"a": (1, 2), 3: "b"}):
+    for value in (
+        *((1, "text", (2.5, b"bytes", None)), [1, (2, "a")], {"a": (1, 2), 3: "b"}),
+        [[1, {"a": [2.5]}], ({(1, "b"): [None, ()]},)],
+    ):
         written = sent(value)
         assert written is not None
         for _ in range(3000):
@@ -114,9 +145,13 @@ def test_any_bytes_give_a_value_or_a_value_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "written", [b"", b"x", b"n ", b"i1", b"(\xff\xff\xff\xff", b"(\1\0\0\0[\0\0\0\0"]
+    "written",
+    [
+        *(b"", b"x", b"n ", b"i1", b"(\xff\xff\xff\xff", b"{\1\0\0\0[\0\0\0\0n"),
+        *(b"{\1\0\0\0(\1\0\0\0[\0\0\0\0n", b"[\1\0\0\0" * 17 + b"n"),
+    ],
 )
 def test_bytes_of_no_value_are_refused(written: bytes) -> None:
-    """An unknown letter, more or less than a value, a count beyond the end, a list in a tuple."""
+    """An unknown letter, more or less than a value, a count beyond the end, a list as a key, too deep."""
     with pytest.raises(ValueError, match="expected a plain value"):
         plain_value(written)
