@@ -8,8 +8,9 @@
 
 struct written {
     char *next, *end;
+    bool in_shared; /* in a tuple that others refer to as well: perhaps another one of these values */
     int shared;
-    PyObject *lists[MOST_SHARED]; /* and dicts, that others refer to as well: perhaps another one of these values */
+    PyObject *lists[MOST_SHARED]; /* and dicts, that others refer to as well, or to their tuple */
 };
 
 static bool put(struct written *to, const void *bytes, size_t length)
@@ -67,7 +68,7 @@ static bool put_constant(struct written *to, PyObject *value)
  */
 static bool is_first(struct written *to, PyObject *list)
 {
-    if (Py_REFCNT(list) == 1)
+    if (Py_REFCNT(list) == 1 && !to->in_shared)
         return true;
     for (int i = 0; i < to->shared; i++)
         if (to->lists[i] == list)
@@ -82,17 +83,23 @@ static bool put_value(struct written *to, PyObject *value, int depth);
 
 static bool put_tuple(struct written *to, PyObject *tuple, int depth)
 {
+    const bool before = to->in_shared;
     bool fits = put_head(to, '(', PyTuple_GET_SIZE(tuple));
+    to->in_shared |= Py_REFCNT(tuple) > 1;
     for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(tuple); i++)
         fits = put_value(to, PyTuple_GET_ITEM(tuple, i), depth + 1);
+    to->in_shared = before;
     return fits;
 }
 
 static bool put_list(struct written *to, PyObject *list, int depth)
 {
+    const bool before = to->in_shared;
     bool fits = is_first(to, list) && put_head(to, '[', PyList_GET_SIZE(list));
+    to->in_shared = false;
     for (Py_ssize_t i = 0; fits && i < PyList_GET_SIZE(list); i++)
         fits = put_value(to, PyList_GET_ITEM(list, i), depth + 1);
+    to->in_shared = before;
     return fits;
 }
 
@@ -100,9 +107,12 @@ static bool put_dict(struct written *to, PyObject *dict, int depth)
 {
     PyObject *key, *value;
     Py_ssize_t place = 0;
+    const bool before = to->in_shared;
     bool fits = is_first(to, dict) && put_head(to, '{', PyDict_GET_SIZE(dict));
+    to->in_shared = false;
     while (fits && PyDict_Next(dict, &place, &key, &value))
         fits = put_value(to, key, depth + 1) && put_value(to, value, depth + 1);
+    to->in_shared = before;
     return fits;
 }
 
@@ -133,6 +143,7 @@ Py_ssize_t core_plain_write(PyObject *value, char *place, size_t room)
     struct written to;
     to.next = place;
     to.end = place + (room < CORE_MOST_PLAIN_BYTES ? room : CORE_MOST_PLAIN_BYTES);
+    to.in_shared = false;
     to.shared = 0;
     return put_value(&to, value, 0) ? to.next - place : -1;
 }

@@ -315,4 +315,4 @@ def test_arguments_by_keyword_need_no_python() -> None:
         told = executor.submit(says_keywords, a={1}).result(PATIENT_SECONDS)
         assert told.startswith("() {'a': {1}} ")
         with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
-            executor.submit(callers, other=1).result(PATIENT_SECONDS)
+            executor.submit(callers, other=1).result(PATIENT_SECONDS)  # type: ignore[call-arg]

@@ -1,7 +1,9 @@
 """Plain values: what crosses without a pickle, and is read without danger, whoever wrote it."""
 
 import math
+import pickle
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -77,6 +79,58 @@ def test_what_lies_in_it_twice_is_not_sent() -> None:
     assert sent([inner, [1], {"a": [1]}]) is not None
     fixed = (1, "a")
     assert sent([fixed, fixed]) is not None
+    for of_lists in (([],), (1, ({},))):  # to which nothing but the tuple refers
+        assert sent([of_lists, of_lists]) is None
+        assert sent((of_lists, {"a": of_lists})) is None
+        assert sent([of_lists, ([],)]) is not None
+
+
+def test_what_one_pickle_keeps_as_one_is_one() -> None:
+    """Values of all shapes, some of them shared: what is sent is as its copy by pickle."""
+    source = random.Random(13)
+    sizes = Counter(_compared(_made(source, [], 4)) for _ in range(4000))
+    assert min(sizes[True], sizes[False]) > 400
+
+
+def _made(source: random.Random, known: list[object], depth: int) -> object:
+    """A list, a dict, a tuple or a number, or one that lies in the value already."""
+    if known and source.random() < 0.15:
+        return source.choice(known)
+    count = source.randrange(4)
+    kind = source.randrange(4) if depth else 3
+    if kind == 3:
+        return source.randrange(1000)
+    items = [_made(source, known, depth - 1) for _ in range(count)]
+    made: object = items if kind == 0 else tuple(items) if kind == 1 else dict(enumerate(items))
+    known.append(made)
+    return made
+
+
+def _compared(value: object) -> bool:
+    """Whether it is plain; then what is one object in it is one in its copy, but for what cannot change."""
+    written = sent(value)
+    if written is None:
+        return False
+    assert _shape(plain_value(written)) == _shape(pickle.loads(pickle.dumps(value)))
+    return True
+
+
+def _shape(value: Any) -> str:
+    """Its text, with a number for each list and dict by which it is known again."""
+    numbers: dict[int, int] = {}
+
+    def text(one: Any) -> str:
+        if isinstance(one, int):
+            return str(one)
+        if isinstance(one, tuple):
+            return f"({', '.join(map(text, one))})"
+        number = numbers.setdefault(id(one), len(numbers))
+        parts = (
+            map(text, one) if isinstance(one, list) else [f"{k}: {text(v)}" for k, v in one.items()]
+        )
+        return f"{number}{type(one).__name__}({', '.join(parts)})"
+
+    return text(value)
 
 
 def test_what_lies_in_itself_is_not_sent() -> None:
