@@ -79,7 +79,11 @@ def test_what_lies_in_it_twice_is_not_sent() -> None:
     assert sent([inner, [1], {"a": [1]}]) is not None
     fixed = (1, "a")
     assert sent([fixed, fixed]) is not None
-    for of_lists in (([],), (1, ({},))):  # to which nothing but the tuple refers
+    shared: tuple[tuple[Any, ...], ...] = (
+        ([],),
+        (1, ({},)),
+    )  # to which nothing but the tuple refers
+    for of_lists in shared:
         assert sent([of_lists, of_lists]) is None
         assert sent((of_lists, {"a": of_lists})) is None
         assert sent([of_lists, ([],)]) is not None
