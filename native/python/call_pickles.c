@@ -62,19 +62,31 @@ static bool is_call(PyObject *call)
     return false;
 }
 
-PyObject *core_read_pickled_call(PyObject *parts)
+/* What the function makes of it by pickle.loads(). */
+static PyObject *read_by(PyObject *(*make)(PyObject *, PyObject *), PyObject *what)
 {
     bool before = reads_now;
-    PyObject *loads = core_imported(CORE_WORD_PICKLE, CORE_WORD_LOADS), *call = NULL;
+    PyObject *loads = core_imported(CORE_WORD_PICKLE, CORE_WORD_LOADS);
     if (loads == NULL)
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ImportError, "_pickle has not been imported");
     reads_now = true;
-    call = loaded(loads, parts);
+    PyObject *made = make(loads, what);
     reads_now = before;
     Py_DECREF(loads);
+    return made;
+}
+
+PyObject *core_read_pickled_call(PyObject *parts)
+{
+    PyObject *call = read_by(loaded, parts);
     if (call != NULL && !is_call(call))
         Py_CLEAR(call);
     return call;
+}
+
+PyObject *core_read_pickled_function(PyObject *pickle)
+{
+    return read_by(PyObject_CallOneArg, pickle);
 }
 
 /* ---- results */

@@ -9,6 +9,9 @@ bool core_is_pickled(const char *call, size_t length);
 /* The function and its arguments, of the parts of a message: the plan, the pickle, its buffers. NULL with an exception set. */
 PyObject *core_read_pickled_call(PyObject *parts);
 
+/* Of a pickle of it alone. NULL with an exception set. */
+PyObject *core_read_pickled_function(PyObject *pickle);
+
 /* Whether this process reads a call now: what that imports may begin no other. */
 PyObject *core_reads_call(PyObject *module, PyObject *args);
 PyObject *core_note_reading(PyObject *module, PyObject *is_reading);

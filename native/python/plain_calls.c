@@ -38,13 +38,16 @@ static bool asks_for_little(const ChannelObject *self, struct place *place)
     return core_read_call_plan(plan, lengths[0], &place->plan) && core_descriptors_of_plan(&place->plan) == head.descriptors;
 }
 
-/* Whether it names its function, and its arguments are plain. */
+/* Whether its arguments are plain, and nothing but its function may be a pickle. */
 static bool is_plain(const struct place *place)
 {
     return place->length > 0 && *place->call == '(';
 }
 
-/* Whether it is a module's name, a function's, its arguments, and those by keyword if there are any. */
+/*
+ * Whether it is a module's name, a function's, its arguments, and those by keyword if there are any; or None and the pickle of a
+ * function, and so on.
+ */
 static bool is_call(PyObject *call)
 {
     const Py_ssize_t count = PyTuple_CheckExact(call) ? PyTuple_GET_SIZE(call) : 0;
@@ -59,8 +62,6 @@ static PyObject *keywords_of(PyObject *call)
 /* The function, if its module is there and has it; NULL without an exception if not. */
 static PyObject *function_of(PyObject *call)
 {
-    if (!is_call(call))
-        return NULL;
     PyObject *modules = PyImport_GetModuleDict();
     PyObject *module = PyDict_CheckExact(modules) ? PyDict_GetItemWithError(modules, PyTuple_GET_ITEM(call, 0)) : NULL;
     PyObject *fn = module == NULL ? NULL : PyObject_GetAttr(module, PyTuple_GET_ITEM(call, 1));
@@ -148,17 +149,31 @@ static PyObject *not_begun(enum core_served why, bool last)
     return PyErr_ExceptionMatches(PyExc_Exception) ? answer(why, core_take_exception(), last) : NULL;
 }
 
-/* A call of a function that is there by its name. NULL without an exception for another, whose message stays. */
-static PyObject *serve_by_name(ChannelObject *self, const struct core_around *around, const struct place *place)
+/* The function is that of the call, or its pickle, which is read now. */
+static PyObject *serve_function(ChannelObject *self, const struct core_around *around, PyObject *call, PyObject *fn, bool last)
 {
-    PyObject *call = core_plain_read(place->call, place->length), *fn = call == NULL ? NULL : function_of(call), *found = NULL;
+    PyObject *read = fn == NULL ? core_read_pickled_function(PyTuple_GET_ITEM(call, 1)) : Py_NewRef(fn);
+    if (read == NULL)
+        return not_begun(CORE_SERVED_UNREAD, last);
+    const struct called what = {read, PyTuple_GET_ITEM(call, 2), keywords_of(call)};
+    PyObject *found = call_one(self, around, what, last);
+    Py_DECREF(read);
+    return found;
+}
+
+/* A call of a function that is there by its name, or is a pickle. NULL without an exception for another, whose message stays. */
+static PyObject *serve_alone(ChannelObject *self, const struct core_around *around, const struct place *place)
+{
+    PyObject *call = core_plain_read(place->call, place->length), *fn = NULL, *found = NULL;
+    const bool is_known = call != NULL && is_call(call), is_pickled = is_known && PyTuple_GET_ITEM(call, 0) == Py_None;
     PyErr_Clear();
-    if (fn != NULL) {
+    if (is_known && !is_pickled)
+        fn = function_of(call);
+    if (fn != NULL || is_pickled) {
         int descriptors[MOST_DESCRIPTORS];
         core_channel_take_descriptors(self, descriptors, core_descriptors_of_plan(&place->plan));
         core_channel_drop(self, place->end);
-        const struct called what = {fn, PyTuple_GET_ITEM(call, 2), keywords_of(call)};
-        found = core_carry_out_plan(&place->plan, descriptors) ? call_one(self, around, what, place->plan.last)
+        found = core_carry_out_plan(&place->plan, descriptors) ? serve_function(self, around, call, fn, place->plan.last)
                                                                : not_begun(CORE_SERVED_UNPREPARED, true);
     }
     Py_XDECREF(fn);
@@ -198,7 +213,7 @@ PyObject *core_serve_plain_call(ChannelObject *self, const struct core_around *a
     *goes_on = false;
     if (asks_for_little(self, &place)) {
         if (is_plain(&place))
-            found = serve_by_name(self, around, &place);
+            found = serve_alone(self, around, &place);
         else if (core_is_pickled(place.call, place.length))
             found = serve_pickled(self, around, &place.plan);
     }

@@ -16,7 +16,7 @@ from io import BytesIO
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
-from ..._core import named_call, plain_value
+from ..._core import named_call, plain_bytes, plain_value
 from ..._kernel.signal_handlers import is_from_handler
 from ..._process.result_layout import in_words
 from ..._process.tensors import dumps
@@ -29,6 +29,7 @@ _CLOUDPICKLE = b"cloudpickle"  # the module of what makes the function
 _PLACE_OF_FUNCTION = 64  # bytes, among which that is named
 _BY_NAME_IN_MAIN = b"__main__"
 _OF_CONNECTIONS = b"multiprocessing.connection"
+_MULTIPROCESSING = b"multiprocessing"  # whose key goes with a call, see caller_state.authkey()
 _HOW_TO_INSTALL = (
     "lambdas, closures, and what __main__ defines cross by cloudpickle: install ramet[workers]"
 )
@@ -115,6 +116,49 @@ def loaded(parts: Sequence[Any]) -> Any:
     return pickle.loads(data, buffers=buffers)
 
 
+class CallByValue(tuple[bytes]):  # noqa: SLOT001 - what it is made of goes with it
+    """The call of a function by value, its pickle, with plain arguments: one that a template may keep.
+
+    function: the pickle of it alone.
+    """
+
+    function: bytes
+    args: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+
+def light_call(
+    fn: Callable[..., object], args: tuple[Any, ...], keywords: dict[str, Any]
+) -> tuple[bytes] | None:
+    """The call, for the child, with plain arguments of a function alone; None for any other."""
+    call = named_call(fn, args, keywords)
+    if call is not None:
+        return (call,)
+    if type(fn) is FunctionType and plain_bytes((args, keywords)) is not None:
+        return _by_value_alone(fn, args, keywords)
+    return None
+
+
+def _by_value_alone(
+    fn: FunctionType, args: tuple[Any, ...], keywords: dict[str, Any]
+) -> CallByValue | None:
+    """None where it cannot be, or needs more than its pickle."""
+    try:
+        function, *buffers = pickled(fn)
+    except Exception as error:
+        if is_from_handler(error):
+            raise
+        return None  # who pickles all of the call says why
+    if buffers or not is_by_value(function) or _MULTIPROCESSING in function:
+        return None
+    written = plain_bytes((None, function, args, keywords))
+    if written is None:
+        return None
+    call = CallByValue((written,))
+    call.function, call.args, call.keywords = function, args, keywords
+    return call
+
+
 def pickled_call(
     fn: Callable[..., object],
     args: tuple[Any, ...],
@@ -124,9 +168,9 @@ def pickled_call(
 
     told: as handed_over(), of a call that its caller has made in another form.
     """
-    call = named_call(fn, args)
+    call = light_call(fn, args, {})
     if call is not None:
-        return (call,)
+        return call
     try:
         return pickled((without_state(fn), tuple(map(without_state, args))))
     except Exception as error:
@@ -147,9 +191,12 @@ def loaded_call(parts: Sequence[Any]) -> tuple[Callable[..., object], tuple[Any,
         call: tuple[Callable[..., object], tuple[Any, ...]] = loaded(parts)
         return call
     module, name, args, *keywords = plain_value(parts[0])
-    home = sys.modules.get(module) or import_module(module)
-    fn = getattr(home, name)
-    return partial(fn, **keywords[0]) if keywords else fn, args
+    fn = pickle.loads(name) if module is None else _found(module, name)
+    return partial(fn, **keywords[0]) if keywords and keywords[0] else fn, args
+
+
+def _found(module: str, name: str) -> Any:
+    return getattr(sys.modules.get(module) or import_module(module), name)
 
 
 def _refused(parts: Iterable[tuple[str, object]], error: Exception) -> Exception:

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..._core import named_call
 from ..._limits.python_stack import without_callers
 from ..._process.remote_error import printable
 from ..._process.result_layout import shortened
 from .. import in_call, in_template
-from ..crossing.pickling import handed_over, pickled_call
+from ..crossing.pickling import handed_over, light_call, pickled_call
 from ..in_call.executor_calls import call_for_items, call_fully
 from .call_future import CallFuture
 
@@ -48,9 +47,9 @@ class Call:
         """The call for its process, with an initializer for one that has none yet."""
         if initializer is None and not self.kwargs:
             return pickled_call(self.fn, self.args, self._handed_over)
-        named = named_call(self.fn, self.args, self.kwargs) if initializer is None else None
-        if named is not None:
-            return (named,)
+        light = light_call(self.fn, self.args, self.kwargs) if initializer is None else None
+        if light is not None:
+            return light
         call = (initializer, self.fn, self.args, self.kwargs)
         return pickled_call(call_fully, call, partial(self._handed_over, initializer))
 

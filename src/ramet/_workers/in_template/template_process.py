@@ -41,6 +41,7 @@ from ..crossing.template_messages import (
     FAILED,
     FOLLOW,
     GUARD,
+    KEEP,
     LOADED,
     MADE,
     MAKE,
@@ -50,6 +51,7 @@ from ..crossing.template_messages import (
     Loading,
     Making,
 )
+from ..in_call import kept_functions
 from ..in_call.binding import TO_BIND_TEMPLATE, Hangup, bind, mark, to_bind, unmark
 from ..in_call.confining import carry_out_steps
 from ..in_call.serving import (
@@ -198,13 +200,21 @@ class _Template:
                 kind, parts, descriptors = understood(served[0])
                 if kind == CONFINE:
                     self._leave(parts, descriptors)
-                elif kind == FOLLOW:  # and make a clone
-                    apply(pickle.loads(parts[0]), descriptors)
+                elif kind in (FOLLOW, KEEP):  # and make a clone
+                    self._take_told(kind, parts[0], descriptors)
                     kind, parts = MAKE, parts[1:]
                 self._make(kind, parts, served[1])
             except Exception as error:
                 self._refuse(error, None)
         return 0
+
+    def _take_told(self, kind: int, told: Any, descriptors: Sequence[int]) -> None:
+        """What later clones are to have."""
+        if kind == FOLLOW:
+            apply(pickle.loads(told), descriptors)
+        else:
+            kept_functions.keep(*pickle.loads(told))
+            gc.freeze()
 
     def _leave(self, parts: Sequence[Any], descriptors: Sequence[int]) -> None:
         """Leave the caller's namespaces, for ever: the next clone is a template in others."""

@@ -1,11 +1,7 @@
 """What a template's process has of its caller's state: it is told what has changed, once that stays."""
 
-import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-from ..._kernel.signal_handlers import is_from_handler
-from .link import EndedError
 
 if TYPE_CHECKING:
     from .confined_start import Confined
@@ -46,13 +42,6 @@ class FollowedCaller:
         # For calls that begin meanwhile, and for good where a signal handler raises, or it is refused.
         unsure = self.state = before.or_else(now)
         layer = None if self._sandbox is None else self._sandbox.new_layer()
-        try:
-            self._link.follow(pickle.dumps(changes), files, layer)
-        except EndedError:
-            return  # as the call sees
-        except OSError as error:
-            if is_from_handler(error):
-                raise
-            return
-        if self.state is unsure:  # a signal handler's call has told it more
+        is_told = self._link.follow(changes, files, layer)
+        if is_told and self.state is unsure:  # else a signal handler's call has told it more
             self.state = now

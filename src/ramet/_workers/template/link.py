@@ -37,6 +37,7 @@ from ..crossing.template_messages import (
     DERIVE,
     FOLLOW,
     GUARD,
+    KEEP,
     MADE,
     MAKE,
     PIDS,
@@ -44,6 +45,7 @@ from ..crossing.template_messages import (
     Making,
 )
 from .clones_by_name import ClonesByName
+from .kept_functions import KeptFunctions
 from .own_children import has_child, is_child
 from .owned_clone import Clone, taken_over
 
@@ -103,6 +105,7 @@ class Link(PlainLink):
         self._is_closed = self._has_ended = False
         self._by_name = ClonesByName(name, is_doubted=self.is_doubted, is_confined=is_confined)
         self.of_spares = Making(spare=True)  # what is asked of them
+        self.functions = KeptFunctions()
 
     def allow_plain_calls(
         self, wanted: int, ending: "list[Any]", reader: "Reader", *, in_namespace: bool
@@ -168,16 +171,34 @@ class Link(PlainLink):
         return self._answered(GUARD, (os.fsencode(directory),))
 
     def follow(
-        self, changes: bytes, descriptors: Sequence[int], layer: "Layer | None" = None
-    ) -> None:
-        """Let the template become as its caller is, and make a spare; those that it made before end.
+        self, changes: dict[str, Any], descriptors: Sequence[int], layer: "Layer | None" = None
+    ) -> bool:
+        """Let the template become as its caller is, see CallerState. Returns whether it has.
 
-        Raises as clone() does; whether it has become so is not known then.
+        Where that raises it is not known.
         """
-        parts = changes, *_packed(_as_at_a_call(self.of_spares), layer)
-        with Held(self._lock) as take:
-            take()
-            self._spares[:] = [self._answered(FOLLOW, parts, tuple(descriptors), layer)]
+        return self._tell(FOLLOW, changes, descriptors, layer)
+
+    def keep(self, name: str, function: bytes, layer: "Layer | None" = None) -> bool:
+        """Let the template have a function, see in_call/kept_functions.py. Returns whether it has."""
+        return self._tell(KEEP, (name, function), (), layer)
+
+    def _tell(
+        self, kind: int, told: object, descriptors: Sequence[int], layer: "Layer | None"
+    ) -> bool:
+        """And let it make a spare; those that it made before end. False: it refuses, or has ended."""
+        parts = pickle.dumps(told), *_packed(_as_at_a_call(self.of_spares), layer)
+        try:
+            with Held(self._lock) as take:
+                take()
+                self._spares[:] = [self._answered(kind, parts, tuple(descriptors), layer)]
+        except EndedError:
+            return False  # as the next call sees
+        except OSError as error:
+            if is_from_handler(error):
+                raise
+            return False
+        return True
 
     def ask_for_spare(self, layer: "Layer | None" = None, *, warms_up: bool = True) -> None:
         """Let the template make one more, which is not waited for. Raises EndedError.

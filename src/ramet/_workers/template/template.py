@@ -23,7 +23,7 @@ from ...errors import SandboxError, TemplateError, TemplateRestarted
 from ..crossing.call_messages import CALL, is_in_letters
 from ..crossing.caller_state import CallerState, authkey
 from ..crossing.outcome import Reader, reader
-from ..crossing.pickling import FIRST_OF_PICKLE, is_by_value, pickled_call
+from ..crossing.pickling import FIRST_OF_PICKLE, CallByValue, is_by_value, pickled_call
 from ..crossing.template_messages import Loading, Making
 from ..in_call import reading_call
 from .call_memory import CallMemories
@@ -403,17 +403,20 @@ class Template:
         call = pickled_call(fn, args)
         self._require_open()
         plan, descriptors = request.packed(*self._changes_of_caller())
-        _, clone = self._begun(request, (plan, *call), descriptors)
+        _, clone = self._begun(request, plan, call, descriptors)
         self._refill()
         return clone
 
     def _make(self, child: CalledChild[Any], request: CallRequest, call: tuple[Any, ...]) -> None:
         changes, files = self._changes_of_caller()
+        if isinstance(call, CallByValue):
+            self._keep_function(call)
+        link = self._link
         if (
             request is not AS_IT_IS
             or changes
             or subreaper.blocks
-            or not self._link._begin_plain(child, call, self._call_ended)
+            or not link._begin_plain(child, link.functions.named(call), self._call_ended)
         ):
             self._make_as_asked(child, request, call, changes, files)
         # The one that was just taken is asked for when the call is over: until then both want a processor.
@@ -429,6 +432,15 @@ class Template:
         if self._caller.state is not before:  # the process has it: calls may be plain again
             self._ask_from_here_on(self._link.of_spares._replace(in_python=False))
         return changes, files
+
+    def _keep_function(self, call: CallByValue) -> None:
+        """Let the template have the function of a call, once it has come several times."""
+        link = self._link
+        if link.functions.is_due(call):
+            name = link.functions.next_name()
+            if link.keep(name, call.function, self._new_layer()):
+                link.functions.is_kept(call, name)
+                self._ask_from_here_on(link.of_spares._replace(in_python=False))
 
     def _make_as_asked(
         self,
@@ -447,7 +459,7 @@ class Template:
         if is_pickle and b"multiprocessing" in call[0] and not self._link.is_confined:
             changes = changes | authkey()  # which is not for a child that is not trusted
         plan, descriptors = request.packed(changes, files)
-        link, clone = self._begun(request, (plan, *call), descriptors)
+        link, clone = self._begun(request, plan, call, descriptors)
         reader = self._reader(request.trusted, in_namespace=clone.init != 0)
         child._connect(clone, reader, self._call_ended)
         child._link = link
@@ -479,17 +491,24 @@ class Template:
         return reader(trusted, in_namespace, not trusted)
 
     def _begun(
-        self, request: CallRequest, call: tuple[Any, ...], descriptors: tuple[int, ...]
+        self,
+        request: CallRequest,
+        plan: bytes,
+        call: tuple[Any, ...],
+        descriptors: tuple[int, ...],
     ) -> tuple[Link, Clone]:
         """A clone that has been sent the call, and who made it, whose place another may have by now."""
-        self._make_ready_for(call)
+        self._make_ready_for(plan, call)
         while True:
+            # Before there is a clone: one that was made earlier need not have its function by name.
+            asked, named = self._link, self._link.functions.named(call)
             spare = None if request.needs_clone else self._spare()
             link, clone = spare or self._clone(request)
             if request.memory is not None:
                 request.memory.measure(clone.pid, link.process.pid, clone.init)
             try:
-                link.send_call(clone, CALL, call, descriptors)
+                known = named if link is asked else call
+                link.send_call(clone, CALL, (plan, *known), descriptors)
                 return link, clone
             except (BrokenPipeError, ConnectionResetError):
                 pass  # a spare that was killed
@@ -499,12 +518,14 @@ class Template:
                     raise refusal(error, request.clone_flags, 0, "clone3") from None
                 raise
 
-    def _make_ready_for(self, call: tuple[Any, ...]) -> None:
+    def _make_ready_for(self, plan: bytes, call: tuple[Any, ...]) -> None:
         """The next spares, as the next calls may be like this one."""
-        is_pickle = call[1][0] == FIRST_OF_PICKLE
-        if is_pickle or not is_in_letters(call[0]):
+        known = self._link.functions.named(call)
+        is_pickle = known[0][0] == FIRST_OF_PICKLE
+        is_alone = isinstance(known, CallByValue)
+        if is_pickle or is_alone or not is_in_letters(plan):
             of_spares = self._link.of_spares
-            by_value = of_spares.by_value or (is_pickle and is_by_value(call[1]))
+            by_value = of_spares.by_value or is_alone or (is_pickle and is_by_value(known[0]))
             self._ask_from_here_on(of_spares._replace(in_python=True, by_value=by_value))
 
     def _ask_from_here_on(self, of_spares: Making) -> None:
