@@ -157,6 +157,7 @@ def test_what_a_signal_interrupts_fails_at_its_deadline(suite: Suite) -> None:
 
 LEAKS = """
     import multiprocessing, multiprocessing.shared_memory, os, subprocess, sys, time
+    from ramet._testing import left_processes
 
     def test_that_leaves_a_program():
         subprocess.Popen(["sleep", "1000"])
@@ -182,7 +183,15 @@ LEAKS = """
         subprocess.Popen(["true"])
 
     def test_whose_process_leaves_another_as_it_ends():
-        subprocess.Popen(["sh", "-c", "sleep 0.2; setsid sleep 1001 & echo $! > left"])
+        command = "read line; setsid sleep 1001 & echo $! > left"
+        shell = subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE)
+        wait = left_processes._end_within
+
+        def end_it_and_wait(*given):  # once it has been found
+            shell.stdin.close()
+            return wait(*given)
+
+        left_processes._end_within = end_it_and_wait
 
     def test_that_uses_servers_of_multiprocessing():
         memory = multiprocessing.shared_memory.SharedMemory(create=True, size=100)

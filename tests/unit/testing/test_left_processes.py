@@ -8,7 +8,7 @@ from ramet._testing import left_processes
 
 def test_what_moves_up_while_it_is_looked_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process ends as it is looked at, and its child has become one of the first process meanwhile."""
-    looks = {1: [[2], [2, 3]], 2: [[], []], 3: [[]]}
+    looks: dict[int, list[list[int]]] = {1: [[2], [2, 3]], 2: [[], []], 3: [[]]}
     states = {2: "Z", 3: "S"}
     monkeypatch.setattr(procfs, "children", lambda pid: looks[pid].pop(0))
     monkeypatch.setattr(procfs, "state", states.__getitem__)
