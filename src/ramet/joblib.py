@@ -3,7 +3,9 @@
 Importing this module registers it: ``with joblib.parallel_config(backend="ramet", n_jobs=4): ...``.
 """
 
+import copy
 import os
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
@@ -13,6 +15,7 @@ from typing import Any
 try:
     import cloudpickle  # noqa: F401 - each batch needs it
     import joblib
+    from joblib._memmapping_reducer import _get_backing_memmap, _reduce_memmap_backed
     from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend, SequentialBackend
     from joblib.parallel import ParallelBackendBase
 except ModuleNotFoundError as error:
@@ -23,6 +26,7 @@ except ModuleNotFoundError as error:
 from ._workers.crossing.pickling import Batch
 from ._workers.executor.executor import Executor
 from ._workers.executor.needed_modules import modules_of
+from ._workers.template.template import Template
 from .errors import TemplateError
 
 __all__ = ["RametBackend"]
@@ -107,7 +111,7 @@ class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         self, func: Callable[[], Any], callback: Callable[[Future[Any]], object] | None = None
     ) -> Future[Any]:
         """Run a batch. Returns its future."""
-        batch = _Batch(func)
+        batch = _Batch(func, sees_files=not _is_confined(self._wanted[1]))
         future = self._executor_for(batch).submit(batch)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
@@ -156,10 +160,18 @@ class RametBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
 
 
 class _Batch(Batch):
-    """A batch of calls, that an error can name."""
+    """A batch of calls, that an error can name. sees_files: whether its process sees the caller's."""
 
-    def __init__(self, calls: Callable[[], Any]) -> None:
+    def __init__(self, calls: Callable[[], Any], *, sees_files: bool) -> None:
         self._calls = calls
+        self._sees_files = sees_files
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For its process, with arrays of files by the names of these."""
+        calls = copy.copy(self._calls)
+        if self._sees_files and hasattr(calls, "items"):
+            calls.items = [(fn, _by_file(args), _by_file(named)) for fn, args, named in calls.items]
+        return {"_calls": calls}
 
     def __call__(self) -> Any:
         return self._calls()
@@ -171,6 +183,43 @@ class _Batch(Batch):
         items = self.calls()
         fn = items[0][0]
         return f"a batch of {len(items)}, first {getattr(fn, '__qualname__', repr(fn))}"
+
+
+class _ByFile:
+    """What is pickled in the place of an array in a file, and is the same file's array in the process.
+
+    As with joblib's own backends: what calls write to it the caller finds, and a large one is not copied.
+    """
+
+    def __init__(self, array: Any, of_file: Any) -> None:
+        self._array, self._of_file = array, of_file
+
+    def __reduce__(self) -> Any:
+        return _reduce_memmap_backed(self._array, self._of_file)
+
+
+def _by_file(value: Any) -> Any:
+    """The value, or a container of these, with numpy's memmaps by their files."""
+    if type(value) in (list, tuple):
+        return type(value)(map(_by_file, value))
+    if type(value) is dict:
+        return {key: _by_file(item) for key, item in value.items()}
+    if "numpy" not in sys.modules or not isinstance(value, sys.modules["numpy"].ndarray):
+        return value
+    of_file = _get_backing_memmap(value)
+    return _ByFile(value, of_file) if _is_in_a_file(of_file) else value
+
+
+def _is_in_a_file(array: Any) -> bool:
+    """Whether it is one that has a name; what is written to a copy-on-write one is in no file."""
+    is_shared = getattr(array, "mode", None) in ("r", "r+", "w+")
+    return is_shared and array.filename is not None and os.path.isfile(array.filename)
+
+
+def _is_confined(options: dict[str, Any]) -> bool:
+    template = options.get("template")
+    is_in_its = isinstance(template, Template) and template._start.sandbox is not None
+    return is_in_its or options.get("sandbox") is not None
 
 
 def _made(options: dict[str, Any], modules: list[str]) -> Executor:

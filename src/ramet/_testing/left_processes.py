@@ -47,9 +47,25 @@ def named(how: str, processes: list[Process]) -> str:
     return f"{how} {', '.join(map(str, processes))}" if processes else ""
 
 
+class _Found(NamedTuple):
+    process: Process
+    is_server: bool
+    has_ended: bool
+
+
 def descendants(pid: int) -> list[Process]:
-    """All that a process has started, directly or not, and that still run; without known servers."""
-    return [process for process, is_server in _all_below(pid) if not is_server]
+    """All that a process has started, directly or not, and that still run; without known servers.
+
+    One that ends while it is looked at hands what it has started to a process that was looked at before:
+    where one had ended, and nothing else is found, a second look finds that.
+    """
+    left = []
+    for _ in range(2):
+        below = [*_all_below(pid)]
+        left = [one.process for one in below if not (one.is_server or one.has_ended)]
+        if left or not any(one.has_ended for one in below):
+            break
+    return left
 
 
 def end_left_processes() -> list[Process]:
@@ -58,12 +74,20 @@ def end_left_processes() -> list[Process]:
     One that ends within half a second by itself is none. Nor are workers that a library keeps, and
     templates with their calls, which are killed, too.
     """
-    left = descendants(os.getpid())
-    if left and not _end_within(left, _GRACE_SECONDS):
-        left = descendants(os.getpid())
+    left = _left_after(_GRACE_SECONDS)
+    if left:
         _end(lambda process: not _ends_in_order(process))
-        return left
-    _end(lambda process: _is_kept(process) and not _ends_in_order(process))
+    else:
+        _end(lambda process: _is_kept(process) and not _ends_in_order(process))
+    return left
+
+
+def _left_after(seconds: float) -> list[Process]:
+    """Those that have not ended by then, nor what they have started before their end."""
+    deadline = deadline_after(seconds)
+    while left := descendants(os.getpid()):
+        if not _end_within(left, seconds_until(deadline) or 0.0):
+            return descendants(os.getpid())
     return []
 
 
@@ -93,8 +117,8 @@ def _end_within(processes: list[Process], seconds: float) -> bool:
             os.close(pidfd)
 
 
-def _all_below(pid: int, server: Process | None = None) -> Iterator[tuple[Process, bool]]:
-    """Those that run, each with whether it is a server; one that a server has forked looks like it.
+def _all_below(pid: int, server: Process | None = None) -> Iterator[_Found]:
+    """All, in the order of the tree; one that a server has forked looks like it, and is none.
 
     server: what is above them, where that is one.
     """
@@ -102,8 +126,7 @@ def _all_below(pid: int, server: Process | None = None) -> Iterator[tuple[Proces
         process = shown(child)
         may_be_server = server is None or _is_init(server)
         is_server = may_be_server and _looks_like_server(process)
-        if procfs.state(child) not in _ENDED:
-            yield process, is_server
+        yield _Found(process, is_server, procfs.state(child) in _ENDED)
         yield from _all_below(child, process if is_server else None)
 
 

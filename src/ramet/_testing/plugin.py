@@ -106,11 +106,14 @@ class TestsInClones:
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:
-        """A timeout of pytest-timeout is the deadline of the clone, unless it is for the call alone."""
+        """A timeout of pytest-timeout is the deadline of the clone, unless it is for the call alone.
+
+        Of two deadlines the earlier one counts.
+        """
         wishes = self._wishes.get(item)
         if wishes is None or settings.func_only:
             return None
-        if wishes.timeout is None:
+        if wishes.timeout is None or settings.timeout < wishes.timeout:
             self._wishes[item] = wishes._replace(timeout=settings.timeout)
         return True
 

@@ -8,9 +8,11 @@ import select
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pytest
 from joblib import Parallel, delayed, parallel_config
 
@@ -96,6 +98,37 @@ def test_closures_and_nested_calls() -> None:
         assert Parallel()(delayed(_roots)(n) for n in range(3)) == [[], [0.0], [0.0, 1.0]]
 
 
+def _fill(rows: Any, first: int, *, by: dict[str, Any]) -> bool:
+    rows[first : first + 2] = by["source"][first : first + 2]
+    return bool(rows.flags.owndata)
+
+
+def test_what_calls_write_to_an_array_in_a_file_their_caller_finds(tmp_path: Path) -> None:
+    """A memmap is the same file's in the process, as with loky; also a view, or in a container."""
+    source = np.arange(12.0).reshape(6, 2)
+    source.tofile(tmp_path / "source")
+    given = np.memmap(tmp_path / "source", float, "r", shape=(6, 2))
+    filled = np.memmap(tmp_path / "filled", float, "w+", shape=(2, 8, 2))
+    with parallel_config(backend="ramet", n_jobs=2):
+        calls = (delayed(_fill)(filled[1, 1:7], n, by={"source": given}) for n in (0, 2, 4))
+        assert Parallel(batch_size=1)(calls) == [False] * 3
+    assert filled[1, 1:7].tolist() == source.tolist()
+    assert not filled[0].any()
+    assert not filled[1, 0].any()
+
+
+@pytest.mark.parametrize("mode", ["c", "r+"])
+def test_an_array_whose_file_is_not_what_it_shows_is_copied(tmp_path: Path, mode: Any) -> None:
+    """One that is copy-on-write has what the caller has put there; so has one whose file is gone."""
+    np.zeros(4).tofile(tmp_path / "file")
+    array = np.memmap(tmp_path / "file", float, mode)
+    array[0] = 3
+    if mode == "r+":
+        (tmp_path / "file").unlink()
+    with parallel_config(backend="ramet", n_jobs=2):
+        assert Parallel()(delayed(np.sum)(array) for _ in range(2)) == [3, 3]
+
+
 def test_an_exception_is_raised_and_the_next_call_works() -> None:
     """With the traceback of the process; the others are killed."""
     with parallel_config(backend="ramet", n_jobs=2):
@@ -149,10 +182,15 @@ def _homes(_: int) -> bool:
 
 
 @needs_all
-def test_each_batch_may_be_in_a_sandbox() -> None:
-    """What is loaded ahead is for the caller to name; with one job there is no process to confine."""
+def test_each_batch_may_be_in_a_sandbox(tmp_path: Path) -> None:
+    """What is loaded ahead is for the caller to name; with one job there is no process to confine.
+
+    An array in a file of the caller's, which it does not see, is copied.
+    """
+    array = np.memmap(tmp_path / "array", float, "w+", shape=3)
     with parallel_config(backend="ramet", n_jobs=2, sandbox=ramet.Sandbox(), preload=[__name__]):
         assert Parallel()(delayed(_homes)(n) for n in range(3)) == [False] * 3
+        assert Parallel()(delayed(np.sum)(array) for _ in range(2)) == [0, 0]
     with (
         parallel_config(backend="ramet", n_jobs=2, sandbox=ramet.Sandbox(), env={}),
         pytest.raises(ValueError, match="invalid env with sandbox"),

@@ -157,6 +157,7 @@ def test_what_a_signal_interrupts_fails_at_its_deadline(suite: Suite) -> None:
 
 LEAKS = """
     import multiprocessing, multiprocessing.shared_memory, os, subprocess, sys, time
+    from ramet._testing import left_processes
 
     def test_that_leaves_a_program():
         subprocess.Popen(["sleep", "1000"])
@@ -181,6 +182,17 @@ LEAKS = """
         subprocess.Popen(["sleep", "1000"]).terminate()
         subprocess.Popen(["true"])
 
+    def test_whose_process_leaves_another_as_it_ends():
+        command = "read line; setsid sleep 1001 & echo $! > left"
+        shell = subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE)
+        wait = left_processes._end_within
+
+        def end_it_and_wait(*given):  # once it has been found
+            shell.stdin.close()
+            return wait(*given)
+
+        left_processes._end_within = end_it_and_wait
+
     def test_that_uses_servers_of_multiprocessing():
         memory = multiprocessing.shared_memory.SharedMemory(create=True, size=100)
         memory.unlink()
@@ -192,15 +204,20 @@ LEAKS = """
 
 
 def test_a_process_that_is_left_fails_its_test(suite: Suite, nothing_left: object) -> None:
-    """It is named, and killed; one that ends by itself, and a server of multiprocessing, is none."""
+    """It is named, and killed; one that ends by itself, and a server of multiprocessing, is none.
+
+    What one that ends by itself has started meanwhile is one that is left.
+    """
     suite.write(LEAKS)
     result = suite.run("--ramet")
-    assert not os.path.exists(f"/proc/{(suite.path / 'daemon').read_text()}")
-    result.assert_outcomes(passed=5, errors=2)
+    for left in ("daemon", "left"):
+        assert not os.path.exists(f"/proc/{(suite.path / left).read_text().strip()}")
+    result.assert_outcomes(passed=6, errors=3)
     result.stdout.fnmatch_lines(
         [
             "left running at the test's end, and killed: * sleep (sleep 1000)",
             "left running at the test's end, and killed: * (*pytest*)",
+            "left running at the test's end, and killed: * sleep (sleep 1001)",
         ]
     )
 

@@ -268,6 +268,11 @@ TIMEOUTS = """
     def test_of_ramet():
         time.sleep(1000)
 
+    @pytest.mark.timeout(0.7)
+    @pytest.mark.ramet(timeout=1000)
+    def test_of_both():
+        time.sleep(1000)
+
     @pytest.mark.timeout(60)
     def test_in_time():
         pass
@@ -275,15 +280,19 @@ TIMEOUTS = """
 
 
 def test_a_timeout_of_pytest_timeout_is_the_deadline(suite: Suite) -> None:
-    """Its alarm would ring in the session, which only waits: the clone is killed at that time instead."""
+    """Its alarm would ring in the session, which only waits: the clone is killed at that time instead.
+
+    Where a mark or an option of Ramet's gives a deadline as well, the earlier one counts.
+    """
     suite.write(TIMEOUTS)
-    result = suite.run("-p", "timeout", "--ramet")
-    result.assert_outcomes(passed=1, failed=3)
+    result = suite.run("-p", "timeout", "--ramet", "--ramet-timeout=100")
+    result.assert_outcomes(passed=1, failed=4)
     result.stdout.fnmatch_lines(
         [
             "killed at its deadline of 0.6 s in its call",
             "*Timeout (>0.6s) from pytest-timeout.",
             "killed at its deadline of 0.6 s in its call",
+            "killed at its deadline of 0.7 s in its call",
         ]
     )
 

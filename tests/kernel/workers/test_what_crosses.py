@@ -175,6 +175,53 @@ def test_the_main_module_of_a_script_crosses_and_is_not_run_again(tmp_path: Path
     assert done.stdout.splitlines() == told.split("|")
 
 
+def test_named_tuples_and_cached_properties_of_a_script_cross(tmp_path: Path) -> None:
+    """A class of typing.NamedTuple, one that is derived from it, and a property that keeps what it gave."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""\
+        import functools
+        import typing
+        import ramet
+
+        class Point(typing.NamedTuple):
+            x: int
+            y: int = 2
+
+        class Dot(Point):
+            __slots__ = ()
+
+        class Square:
+            def __init__(self, side):
+                self.side = side
+
+            @functools.cached_property
+            def area(self):
+                "What it covers."
+                return self.side**2
+
+        def moved(point):
+            return point._replace(x=point.x + 1)
+
+        def measured(square):
+            return square.area, vars(square), type(square).area.__doc__
+
+        with ramet.Executor(1) as executor:
+            point, dot = executor.map(moved, [Point(1), Dot(3)])
+            print(point, type(point) is Point, dot, type(dot) is Dot, hasattr(dot, "__dict__"))
+            print(executor.submit(measured, Square(3)).result())
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "Point(x=2, y=2) True Dot(x=4, y=2) True False",
+        "(9, {'side': 3, 'area': 9}, 'What it covers.')",
+    ]
+
+
 def test_code_without_a_file_crosses() -> None:
     """As that of a notebook, or of python -c."""
     code = """

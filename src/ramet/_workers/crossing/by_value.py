@@ -6,7 +6,7 @@ from collections.abc import Callable
 from io import TextIOWrapper
 from operator import attrgetter
 from types import CodeType
-from typing import Any, ClassVar, NewType
+from typing import Any, ClassVar, NamedTuple, NewType
 
 from ..._process.tensors import is_tensor
 from ..._process.tensors import reduced as reduced_tensor
@@ -45,6 +45,8 @@ def _derived_from(pickler: Any) -> Any:
                 return reduced_tensor(value)
             if isinstance(value, NAMED_ALONE) and not _is_found(value):
                 return _parts_of(value)
+            if type(value) is functools.cached_property:
+                return _cached_property, (value.func, value.attrname)
             if isinstance(value, METHODS) and (named := by_name(value)) is not None:
                 return named
             reduced = super().reducer_override(value)
@@ -58,11 +60,13 @@ def _derived_from(pickler: Any) -> Any:
 def _keep_slots(kind: type, reduced: tuple[Any, ...]) -> None:
     """Cloudpickle makes a class without them: what is pickled of its objects there fits none of those here.
 
-    Its arguments for a new class, not of an enum, begin with the metaclass; the fourth is what the class
-    has from the first on.
+    Its arguments for a new class, not of an enum, begin with the metaclass; the third are the bases, the
+    fourth is what the class has from the first on. A NamedTuple makes its slots itself, and takes none.
     """
     made_with = reduced[1]
-    if "__slots__" in vars(kind) and made_with[0] is type(kind):
+    if "__slots__" not in vars(kind) or made_with[0] is not type(kind):
+        return
+    if NamedTuple not in made_with[2]:
         made_with[3].setdefault("__slots__", vars(kind)["__slots__"])
 
 
@@ -99,6 +103,13 @@ def _parts_of(value: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
 def _cached(fn: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
     """With a cache that is empty."""
     return functools.lru_cache(maxsize, typed)(fn)
+
+
+def _cached_property(fn: Callable[[Any], Any], name: str | None) -> functools.cached_property[Any]:
+    """Without the lock that it has before Python 3.12, which pickle does not take."""
+    made = functools.cached_property(fn)
+    made.attrname = name  # its class is given it when it is there, which tells it no name
+    return made
 
 
 def _new_type(name: str, supertype: Any, module: str) -> Any:
