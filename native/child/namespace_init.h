@@ -39,6 +39,9 @@ struct ramet_init_watch {
 #define RAMET_FIRST_CHILD 2 /* the number in the namespace of the first after its init, if it did not choose another */
 #define RAMET_FOR_ALL (-1)  /* in place of a number: the namespace is for more than one child, and ends with none of them */
 
+/* Whether a filter of seccomp, or an older kernel, has hidden the call that has returned this. */
+bool ramet_is_hidden(long error);
+
 #define RAMET_FOREIGN_CALL 0x20000000 /* beside its number: it is one of another architecture */
 
 /* The init; context is its watch. It is made with all signals blocked, and ends with the child of `begun` as well. */

@@ -10,6 +10,7 @@
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/sched.h>
+#include <linux/signal.h>
 #include <linux/time_types.h>
 
 #include "futex_word.h"
@@ -53,7 +54,7 @@ static long make_init(struct ramet_inside *inside, int told_by, int *told, bool 
         .told = told,
         .stays = stays,
     };
-    if (inside->watch->parent < 0)
+    if (inside->watch->parent < 0 && !ramet_is_hidden(inside->watch->parent))
         return inside->watch->parent;
     const long made = ramet_make_task(&request, &entry);
     if (made >= 0)
@@ -125,8 +126,10 @@ long ramet_step_PID_NAMESPACE(const uintptr_t *operand, struct ramet_launch *lau
     if (told_by >= 0)
         ramet_syscall1(__NR_close, told_by);
     made = make_child(launch, (int)operand[0]);
-    if (made < 0)
+    if (made < 0) {
+        ramet_syscall2(__NR_kill, inside->init, SIGKILL); /* it may have no descriptor that tells it of this end */
         return made;
+    }
     ramet_syscall1(__NR_exit_group, 0);
     return 0;
 }
