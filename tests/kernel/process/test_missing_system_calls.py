@@ -712,3 +712,40 @@ def what_a_sandboxed_program_leaves_ends() -> None:
 def test_what_is_left_of_a_sandbox_without_pidfd_open(number: int) -> None:
     """Where the call is hidden the namespace ends with its program, when that was reaped."""
     run_hidden("pidfd_open", number, what_a_sandboxed_program_leaves_ends)
+
+
+def large_calls_are_refused() -> None:
+    import errno
+
+    import ramet
+
+    before = os.listdir("/proc/self/fd")
+    number = getattr(errno, os.environ["HIDDEN_WITH"])
+    large = bytes(1 << 20)
+    with ramet.Template() as template:
+        assert template.clone(len, bytes(100)).result(20) == 100
+        try:
+            template.clone(len, large)
+        except OSError as error:
+            assert error.errno == number
+            assert "memfd_create(2) is refused" in str(error)
+            assert "let the filter allow it" in str(error)
+        else:
+            raise AssertionError
+        try:
+            template.clone(bytes, 1 << 20).result(20)
+        except ramet.ResultError as error:
+            assert "memfd_create(2) is refused" in str(error)
+        else:
+            raise AssertionError
+    with ramet.Executor(1, capture_output=True) as executor:
+        failure = executor.submit(os.getpid).exception(20)
+        assert isinstance(failure, OSError)
+        assert "capture_output=" in str(failure)
+    assert os.listdir("/proc/self/fd") == before
+
+
+@HIDDEN
+def test_large_calls_without_memfd_create(number: int) -> None:
+    """What takes a file in memory says so, and what to do; small calls work."""
+    run_hidden("memfd_create", number, large_calls_are_refused)
