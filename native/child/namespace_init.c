@@ -131,10 +131,12 @@ bool ramet_is_hidden(long error)
 }
 
 /* Without a descriptor of it the parent is the thread that made it, to the kernel. */
-static void follow_parent(const struct ramet_init_watch *watch)
+static void follow_parent(struct ramet_init_watch *watch)
 {
-    if (watch->parent < 0)
-        ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    if (watch->parent >= 0)
+        return;
+    ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    ramet_futex_set(&watch->follows, 1);
 }
 
 int ramet_run_namespace_init(void *fn, void *arg, void *context)

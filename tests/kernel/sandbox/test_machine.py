@@ -130,7 +130,6 @@ def test_namespaces_that_cannot_be_entered_are_not_granted(number: int) -> None:
     assert code == 0
 
 
-
 @pytest.mark.parametrize(("kills", "granted"), [(2, True), (100, False)])
 def test_a_child_that_somebody_kills_is_no_answer(
     kills: int, granted: bool, monkeypatch: pytest.MonkeyPatch

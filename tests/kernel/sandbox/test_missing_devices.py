@@ -47,7 +47,10 @@ def test_best_goes_on_without_and_says_what_is_lost() -> None:
             seen = set(program.communicate()[0].split())
         assert program.report is not None
         lost = [row.shortfall for row in program.report.lost if row.wish == "devices"]
-        with ramet.Template(sandbox=sandbox) as template, template.clone(os.listdir, "/dev") as call:
+        with (
+            ramet.Template(sandbox=sandbox) as template,
+            template.clone(os.listdir, "/dev") as call,
+        ):
             seen_by_call = set(call.result(PATIENT_SECONDS))
         return seen, seen_by_call, lost
 
@@ -72,7 +75,7 @@ def test_it_is_refused_with_the_wish_and_the_remedy(
     def run() -> tuple[str, str, bool]:
         before = os.listdir("/proc/self/fd")
         with pytest.raises(ramet.SandboxError, match=f"no /dev/{missing}") as caught:
-            ramet.run(["true"], sandbox=ramet.Sandbox(require=require))  # type: ignore[arg-type]
+            ramet.run(["true"], sandbox=ramet.Sandbox(require=require))
         error = caught.value
         return str(error.wish), str(error.remedy), os.listdir("/proc/self/fd") == before
 

@@ -385,7 +385,7 @@ def test_a_result_that_is_too_large_is_one_clear_error(shared: ramet.Template) -
 
 def test_a_result_above_the_limit_on_file_size_names_that(shared: ramet.Template) -> None:
     """The limit of the call, or its caller's, with its value and what raises it."""
-    limits = {"FSIZE": MEGABYTE}
+    limits: Any = {"FSIZE": MEGABYTE}
     with (
         shared.clone(bytes, 4 * MEGABYTE, rlimits=limits, ignored_signals=["XFSZ"]) as child,
         pytest.raises(ramet.ResultError) as caught,

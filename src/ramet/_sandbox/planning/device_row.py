@@ -16,7 +16,9 @@ _NUMBERS = {
     "urandom": "1 9",
     "tty": "5 0",
 }
-_COVERS = "null"  # is mounted over files of /proc, and over those that are hidden: nothing begins without
+_COVERS = (
+    "null"  # is mounted over files of /proc, and over those that are hidden: nothing begins without
+)
 
 
 def device_rows() -> Iterator[Row]:
