@@ -70,6 +70,7 @@ _NUMBERS = {
     "openat2": (437, 437),
     "openat": (257, 56),
     "personality": (135, 92),
+    "memfd_create": (319, 279),
     "pidfd_getfd": (438, 438),
     "pidfd_open": (434, 434),
     "pidfd_send_signal": (424, 424),

@@ -125,6 +125,20 @@ static long watch_child(struct pollfd *watched, int child)
     return pidfd;
 }
 
+bool ramet_is_hidden(long error)
+{
+    return error == -ENOSYS || error == -EPERM || error == -EACCES;
+}
+
+/* Without a descriptor of it the parent is the thread that made it, to the kernel. */
+static void follow_parent(struct ramet_init_watch *watch)
+{
+    if (watch->parent >= 0)
+        return;
+    ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    ramet_futex_set(&watch->follows, 1);
+}
+
 int ramet_run_namespace_init(void *fn, void *arg, void *context)
 {
     struct ramet_init_watch *watch = context;
@@ -134,8 +148,7 @@ int ramet_run_namespace_init(void *fn, void *arg, void *context)
     };
     (void)fn, (void)arg;
     have_orphans_reaped();
-    if (watch->parent < 0)
-        ramet_syscall2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    follow_parent(watch);
     take_name();
     ramet_close_all_but(watch->parent, watch->maker, watch->gives_back ? watch->held : -1);
     const int child = await_child(watch, watched);
@@ -162,11 +175,18 @@ static bool tells_of_call(const struct pollfd *listener, int *told)
     return true;
 }
 
-/* Until the child or the parent ends, or the filter tells of a call. */
-static void live_with_child(struct ramet_init_watch *watch, struct pollfd *watched)
+/* Whether it was reaped: nobody else gets its number, which the kernel keeps for the first processes of a namespace. */
+static bool child_is_gone(void)
 {
-    for (;;) {
-        ramet_syscall5(__NR_ppoll, watched, WATCHED_OF_CHILD, NULL, NULL, 0);
+    return ramet_syscall2(__NR_kill, RAMET_FIRST_CHILD, 0) == -ESRCH;
+}
+
+/* Until the child or the parent ends, or the filter tells of a call. looks: no descriptor tells of the child's end. */
+static void live_with_child(struct ramet_init_watch *watch, struct pollfd *watched, bool looks)
+{
+    while (!looks || !child_is_gone()) {
+        struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS}; /* the kernel changes it */
+        ramet_syscall5(__NR_ppoll, watched, WATCHED_OF_CHILD, looks ? &pause : NULL, NULL, 0);
         if (watched[PARENT].revents != 0 || watched[MAKER].revents != 0 || tells_of_call(&watched[LISTENER], watch->told))
             return;
         if (watched[LISTENER].revents & POLL_HANGUP) /* the filter's last task has ended */
@@ -198,12 +218,16 @@ int ramet_run_init_of_child(void *fn, void *arg, void *context)
     };
     (void)fn, (void)arg;
     have_orphans_reaped();
+    follow_parent(watch);
     take_name();
     ramet_close_all_but(watch->parent, watch->maker, watch->told_by);
     const long pidfd = await_child(watch, watched) > 0 ? watch_child(watched, RAMET_FIRST_CHILD) : -EINVAL;
-    if (pidfd >= 0)
-        live_with_child(watch, watched);
-    const bool has_ended = pidfd == -ESRCH || (pidfd >= 0 && watched[MAKER].revents != 0);
+    const bool looks = ramet_is_hidden(pidfd);
+    if (looks)
+        watched[MAKER].fd = -1;
+    if (pidfd >= 0 || looks)
+        live_with_child(watch, watched, looks);
+    const bool has_ended = looks ? child_is_gone() : pidfd == -ESRCH || (pidfd >= 0 && watched[MAKER].revents != 0);
     if (watch->stays && has_ended && watched[PARENT].revents == 0)
         stay(&watched[PARENT]);
     return 0;

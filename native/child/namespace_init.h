@@ -18,6 +18,7 @@ struct ramet_init_watch {
     int parent; /* with it the init ends; where there is none, with the thread that is its parent */
     int maker;  /* without it the init ends when it is alone in its namespace: who is to end it may not know of it */
     int begun;  /* a futex word, set when there is the child for which the namespace is made: its number there */
+    int follows; /* a futex word, set when the init has asked for a signal at the end of its parent, if it does */
     int init;   /* its pid for its maker, who looks for it by that */
     /*
      * For ramet_run_namespace_init() alone. Where it gives the memory back, nobody else uses that once the maker is gone: the
@@ -38,6 +39,9 @@ struct ramet_init_watch {
 
 #define RAMET_FIRST_CHILD 2 /* the number in the namespace of the first after its init, if it did not choose another */
 #define RAMET_FOR_ALL (-1)  /* in place of a number: the namespace is for more than one child, and ends with none of them */
+
+/* Whether a filter of seccomp, or an older kernel, has hidden the call that has returned this. */
+bool ramet_is_hidden(long error);
 
 #define RAMET_FOREIGN_CALL 0x20000000 /* beside its number: it is one of another architecture */
 

@@ -10,6 +10,7 @@
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/sched.h>
+#include <linux/signal.h>
 #include <linux/time_types.h>
 
 #include "futex_word.h"
@@ -36,6 +37,16 @@ static struct ramet_request request_of(const struct ramet_inside *inside, uint64
     return request;
 }
 
+/* Whether the parent lives by the time that the init is told of its end: one that has ended before tells nothing. */
+static bool is_followed(const struct ramet_inside *inside, long parent)
+{
+    int *follows = &inside->watch->follows;
+    struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS};
+    while (__atomic_load_n(follows, __ATOMIC_ACQUIRE) == 0 && __atomic_load_n(inside->alive, __ATOMIC_ACQUIRE) != 0)
+        ramet_futex_wait(follows, 0, &pause);
+    return ramet_syscall0(__NR_getppid) == parent;
+}
+
 /*
  * Returns its pid or -errno. It is the first child after unshare(), and so the init. To clone it with NEWPID and to join
  * its namespace would take more calls, and fail while the caller's memory is one that only the privileged may look into,
@@ -46,19 +57,24 @@ static long make_init(struct ramet_inside *inside, int told_by, int *told, bool 
     struct ramet_request request = request_of(inside, CLONE_CHILD_CLEARTID, &inside->init, inside->init_stack, inside->init_stack_size);
     const struct ramet_entry entry = {ramet_run_init_of_child, inside->watch, NULL, NULL, __NR_exit_group};
     request.args.child_tid = (uintptr_t)inside->alive;
+    const long parent = ramet_syscall0(__NR_getppid);
     *inside->watch = (struct ramet_init_watch){
-        .parent = (int)open_process(ramet_syscall0(__NR_getppid)),
+        .parent = (int)open_process(parent),
         .maker = (int)open_process(ramet_syscall0(__NR_getpid)),
         .told_by = told_by,
         .told = told,
         .stays = stays,
     };
-    if (inside->watch->parent < 0)
+    if (inside->watch->parent < 0 && !ramet_is_hidden(inside->watch->parent))
         return inside->watch->parent;
     const long made = ramet_make_task(&request, &entry);
-    if (made >= 0)
-        inside->watch->init = (int)made;
-    return made;
+    if (made < 0)
+        return made;
+    inside->watch->init = (int)made;
+    if (inside->watch->parent >= 0 || is_followed(inside, parent))
+        return made;
+    ramet_syscall2(__NR_kill, made, SIGKILL);
+    return -ESRCH;
 }
 
 static int go_on(void *fn, void *arg, void *context)
@@ -125,8 +141,10 @@ long ramet_step_PID_NAMESPACE(const uintptr_t *operand, struct ramet_launch *lau
     if (told_by >= 0)
         ramet_syscall1(__NR_close, told_by);
     made = make_child(launch, (int)operand[0]);
-    if (made < 0)
+    if (made < 0) {
+        ramet_syscall2(__NR_kill, inside->init, SIGKILL); /* it may have no descriptor that tells it of this end */
         return made;
+    }
     ramet_syscall1(__NR_exit_group, 0);
     return 0;
 }

@@ -18,7 +18,8 @@ FALLBACKS = (
     Fallback(
         "5.3",
         "pidfds (`pidfd_open`); a thread's since 6.9",
-        "waits poll, every 50 ms at most; a signal goes to the pid, which is not reaped meanwhile",
+        "waits poll, every 50 ms at most; a signal goes to the pid, which is not reaped meanwhile; "
+        "a sandbox ends with the thread that made it",
         f"{_PROCESS}/test_missing_system_calls.py::test_without_pidfd_open",
     ),
     Fallback(

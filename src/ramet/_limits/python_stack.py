@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from .._kernel import procfs
+from .._kernel.memory_file import memory_file
 from .._kernel.pidfd import send, wait_readable
 from .._kernel.timeouts import deadline_after, pauses, seconds_until
 
@@ -26,7 +27,7 @@ def stack_file() -> int:
     death can be read after it.
     Source: memfd_create(2).
     """
-    return os.memfd_create("ramet-stack", os.MFD_CLOEXEC)
+    return memory_file("ramet-stack")
 
 
 def answer_stack_requests(descriptor: int) -> None:

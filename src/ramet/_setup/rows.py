@@ -113,7 +113,8 @@ _ROWS = (
         functions_with=_TABLE,
         why={"dup3 EBADF": "the descriptor is not open, or above RLIMIT_NOFILE",
             "fcntl EBADF": "the descriptor is not open",
-            "fcntl EMFILE": "no number is free below RLIMIT_NOFILE",
+            "fcntl EMFILE": "no number is free between the highest one named and RLIMIT_NOFILE: "
+            "raise it (ulimit -n), or name lower numbers",
             "fcntl EINVAL": "the number is above RLIMIT_NOFILE"},
         shell=(Shell("--fd", "N=FILE", "a file to read, 'fd:M', 'write:FILE', 'append:FILE', 'both:FILE'",
                 "Descriptor N.", "descriptor and file", repeated=True, own_way=True),),

@@ -641,3 +641,111 @@ def processes_of_a_context_work() -> None:
 def test_a_context_of_multiprocessing_without_pidfd_open(number: int) -> None:
     """Where the call is hidden its processes know by a pipe whether their parent lives."""
     run_hidden("pidfd_open", number, processes_of_a_context_work)
+
+
+def sandboxed_programs_end() -> None:
+    import select
+    import signal
+    import subprocess
+
+    import ramet
+
+    sandbox = ramet.Sandbox()
+
+    def ends_when_killed(script: str) -> None:
+        reading, writing = os.pipe()
+        argv = ["sh", "-c", f"echo >&9; {script}"]
+        with ramet.Popen(argv, sandbox=sandbox, fds={9: writing}) as started:
+            os.close(writing)
+            assert os.read(reading, 1) == b"\n"
+            started.kill()
+            assert started.wait(20) == -signal.SIGKILL
+        assert select.select([reading], [], [], 20)[0]
+        assert os.read(reading, 1) == b"", "all that has the pipe open has ended"
+        os.close(reading)
+
+    assert ramet.run(["sh", "-c", "exit 3"], sandbox=sandbox).returncode == 3
+    ends_when_killed("exec sleep 1000")
+    ends_when_killed("sleep 1000 & sleep 1000")
+    try:
+        ramet.run(["sleep", "1000"], sandbox=sandbox, timeout=0.1)
+    except subprocess.TimeoutExpired:
+        pass
+    else:
+        raise AssertionError
+    try:
+        ramet.run(["no such program"], sandbox=sandbox)
+    except FileNotFoundError:
+        pass
+    else:
+        raise AssertionError
+
+    reading, writing = os.pipe()
+    caller = os.fork()
+    if caller == 0:
+        ramet.Popen(["sh", "-c", "sleep 1000 & sleep 1000"], sandbox=sandbox, pass_fds=[writing])
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.close(writing)
+    os.waitpid(caller, 0)
+    assert select.select([reading], [], [], 20)[0]
+    assert os.read(reading, 1) == b"", "they have ended with their caller"
+
+
+@HIDDEN
+def test_sandboxed_programs_without_pidfd_open(number: int) -> None:
+    """Where the call is hidden they run in a pid namespace all the same, and end with their caller."""
+    run_hidden("pidfd_open", number, sandboxed_programs_end)
+
+
+def what_a_sandboxed_program_leaves_ends() -> None:
+    import ramet
+
+    reading, writing = os.pipe()
+    script = ["sh", "-c", "sleep 1000 & exit 3"]
+    started = ramet.Popen(script, sandbox=ramet.Sandbox(), pass_fds=[writing])
+    os.close(writing)
+    os.waitid(os.P_PID, started.pid, os.WEXITED)  # past the handle, which would end the rest
+    assert os.read(reading, 1) == b""
+
+
+@HIDDEN
+def test_what_is_left_of_a_sandbox_without_pidfd_open(number: int) -> None:
+    """Where the call is hidden the namespace ends with its program, when that was reaped."""
+    run_hidden("pidfd_open", number, what_a_sandboxed_program_leaves_ends)
+
+
+def large_calls_are_refused() -> None:
+    import errno
+
+    import ramet
+
+    before = os.listdir("/proc/self/fd")
+    number = getattr(errno, os.environ["HIDDEN_WITH"])
+    large = bytes(1 << 20)
+    with ramet.Template() as template:
+        assert template.clone(len, bytes(100)).result(20) == 100
+        try:
+            template.clone(len, large)
+        except OSError as error:
+            assert error.errno == number
+            assert "memfd_create(2) is refused" in str(error)
+            assert "let the filter allow it" in str(error)
+        else:
+            raise AssertionError
+        try:
+            template.clone(bytes, 1 << 20).result(20)
+        except ramet.ResultError as error:
+            assert "memfd_create(2) is refused" in str(error)
+        else:
+            raise AssertionError
+    with ramet.Executor(1, capture_output=True) as executor:
+        failure = executor.submit(os.getpid).exception(20)
+        assert isinstance(failure, OSError)
+        assert "capture_output=" in str(failure)
+    assert os.listdir("/proc/self/fd") == before
+
+
+@HIDDEN
+def test_large_calls_without_memfd_create(number: int) -> None:
+    """What takes a file in memory says so, and what to do; small calls work."""
+    run_hidden("memfd_create", number, large_calls_are_refused)

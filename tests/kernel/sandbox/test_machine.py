@@ -110,6 +110,26 @@ def test_a_hidden_call_of_mounts_is_named(name: str, number: int) -> None:
     assert told == (name, number, True)
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS])
+def test_namespaces_that_cannot_be_entered_are_not_granted(number: int) -> None:
+    """Where a filter hides setns(2): a sandbox is refused with the remedy, or goes on without."""
+
+    def hidden() -> None:
+        hide("setns", number)
+
+    def asked(machine: Machine) -> tuple[str, str, str, int]:
+        with pytest.raises(ramet.SandboxError) as caught:
+            ramet.run(["true"], sandbox=ramet.Sandbox())
+        done = ramet.run(["true"], sandbox=ramet.Sandbox(require="best"))
+        answers = str(machine.user_namespace), str(machine.mounts)
+        return *answers, str(caught.value.remedy), done.returncode
+
+    user, mounts, remedy, code = seen(hidden, asked)
+    assert user == mounts == f"setns: {errno.errorcode[number]}"
+    assert "seccomp" in remedy
+    assert code == 0
+
+
 @pytest.mark.parametrize(("kills", "granted"), [(2, True), (100, False)])
 def test_a_child_that_somebody_kills_is_no_answer(
     kills: int, granted: bool, monkeypatch: pytest.MonkeyPatch

@@ -251,3 +251,4 @@ def test_no_number_is_free_above_the_highest(files: list[int], nothing_left: obj
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert caught.value.errno == errno.EMFILE
+    assert "raise it (ulimit -n), or name lower numbers" in str(caught.value)

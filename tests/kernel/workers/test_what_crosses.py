@@ -430,6 +430,38 @@ def test_a_result_that_is_too_large_is_one_clear_error(shared: ramet.Template) -
     assert run(shared, abs, -1) == 1
 
 
+def test_a_result_above_the_limit_on_file_size_names_that(shared: ramet.Template) -> None:
+    """The limit of the call, or its caller's, with its value and what raises it."""
+    limits: Any = {"FSIZE": MEGABYTE}
+    with (
+        shared.clone(bytes, 4 * MEGABYTE, rlimits=limits, ignored_signals=["XFSZ"]) as child,
+        pytest.raises(ramet.ResultError) as caught,
+    ):
+        child.result(PATIENT_SECONDS)
+    assert f"RLIMIT_FSIZE is {MEGABYTE} bytes" in str(caught.value)
+    assert "raise it, by rlimits=" in str(caught.value)
+
+
+def test_arguments_above_the_limit_on_file_size_name_that() -> None:
+    """The caller's own, which holds for them."""
+
+    def limited() -> str:
+        import resource
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        with ramet.Template() as template:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (MEGABYTE, MEGABYTE))
+            before = os.listdir("/proc/self/fd")
+            with pytest.raises(OSError, match="File too large: RLIMIT_FSIZE is 1048576") as caught:
+                template.clone(len, bytes(4 * MEGABYTE))
+            assert os.listdir("/proc/self/fd") == before
+            return str(caught.value)
+
+    with ramet.clone(limited) as child:
+        assert "ulimit -f of the caller" in child.result(PATIENT_SECONDS)
+
+
 def test_a_result_whose_pickle_fails_to_load_is_one_clear_error(shared: ramet.Template) -> None:
     """It says what the loading raised."""
 

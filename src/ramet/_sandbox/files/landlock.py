@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from ..description import Sandbox, is_below
-from ..own_places import DEVICES, TERMINALS
+from ..own_places import TERMINALS, devices
 from ..view import TMP, View, has_own_tmp
 from .landlock_rights import (
     ATTR_SIZES,
@@ -46,10 +46,9 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
             allowed[one.path] = handled if one.is_directory else handled & OF_FILES
         elif not has_own_root:
             allowed |= _readable(one.path, view)
-    for name in DEVICES:
+    for name in devices():
         device = f"/dev/{name}" if has_own_root else os.path.realpath(f"/dev/{name}")
-        if has_own_root or os.path.exists(device):
-            allowed[device] = READ_FILE | WRITE_FILE | (IOCTL_DEV if name == "tty" else 0)
+        allowed[device] = READ_FILE | WRITE_FILE | (IOCTL_DEV if name == "tty" else 0)
     ports = _ports(sandbox) if abi >= NETWORK_SINCE else ()
     return Rules(
         _attr(sandbox, abi, handled),

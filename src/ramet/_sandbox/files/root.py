@@ -8,7 +8,7 @@ from ..._kernel.clone_bits import NEWNS
 from ..._kernel.names import AT_FDCWD, PR_SET_DUMPABLE
 from ..._setup.order import Steps
 from ..description import Sandbox
-from ..own_places import DEVICES, LAYERS, TERMINALS
+from ..own_places import LAYERS, TERMINALS, devices
 from ..view import Shown, View, directories_of, nearest, parent_of
 
 _STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
@@ -41,13 +41,14 @@ def add_root(
     where the task's own are not mapped in its user namespace; what is the caller's is opened before.
     """
     sources = [*([] if view.root is None else [view.root]), *view.shown]
-    devices = range(len(sources), len(sources) + len(DEVICES))
-    caller_proc, layers = devices.stop, devices.stop + 1
+    own_devices = dict(enumerate(devices(), len(sources)))
+    caller_proc = len(sources) + len(own_devices)
+    layers = caller_proc + 1
     _take_own_umask(steps)
     if bare is None:
         _make_private(steps)
     _open_shown(steps, enumerate(sources), mapped)
-    _open_devices(steps, devices)
+    _open_devices(steps, own_devices)
     if sandbox.proc:
         _open_tree(steps, caller_proc, "/proc", mounts.AT_RECURSIVE, 0)
     if view.layers is not None:
@@ -68,7 +69,7 @@ def add_root(
         # In a user namespace proc(5) may be mounted only where one is seen already: the child's is
         # mounted over it.
         _move_mount(steps, caller_proc, b"proc")
-    _add_devices(steps, devices)
+    _add_devices(steps, own_devices)
     _hide(steps, view.hidden)
     if view.layers is not None:
         _mkdir(steps, LAYERS)
@@ -141,9 +142,9 @@ def _open_shown(
             _set_tree(steps, slot, one.path, attribute, 0)
 
 
-def _open_devices(steps: Steps, slots: Iterable[int]) -> None:
+def _open_devices(steps: Steps, by_slot: Mapping[int, str]) -> None:
     attributes = mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC
-    for slot, name in zip(slots, DEVICES, strict=True):
+    for slot, name in by_slot.items():
         _open_tree(steps, slot, f"/dev/{name}", 0, attributes)
 
 
@@ -246,9 +247,9 @@ def _hide(steps: Steps, hidden: Iterable[Shown]) -> None:
             )
 
 
-def _add_devices(steps: Steps, slots: Iterable[int]) -> None:
+def _add_devices(steps: Steps, by_slot: Mapping[int, str]) -> None:
     _mount(steps, b"tmpfs", b"dev", mounts.MS_NOSUID | mounts.MS_NOEXEC, b"mode=755,size=64k")
-    for slot, name in zip(slots, DEVICES, strict=True):
+    for slot, name in by_slot.items():
         path = os.fsencode(f"dev/{name}")
         steps.add("mknod", "MKNODAT", AT_FDCWD, path, _FILE, 0, file=path)
         _move_mount(steps, slot, path)

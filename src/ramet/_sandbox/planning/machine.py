@@ -32,6 +32,7 @@ _LANDLOCK_CREATE_RULESET_VERSION = 1
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_NEW_LISTENER = 1, 8
 _NONE = 0  # a null pointer
+_NO_DESCRIPTOR = -1
 _STAGE = b"/proc"  # a directory that is there wherever a user namespace can be used
 OWN_KEYRING = call("keyctl", 1, _NONE)
 _KEPT = 1  # what a descriptor of the caller's is in the child
@@ -319,8 +320,16 @@ class Machine:
     # ----
 
     def _kept(self, answer: Answer) -> Answer:
-        """Of a namespace that the caller keeps, for which it has to find the child in /proc."""
-        return answer if self.proc or not answer.granted else Answer(errno.ESRCH, "open /proc")
+        """Of a namespace that the caller keeps: it has to find the child in /proc, and others enter it."""
+        if not answer.granted:
+            return answer
+        return self._entering if self.proc else Answer(errno.ESRCH, "open /proc")
+
+    @functools.cached_property
+    def _entering(self) -> Answer:
+        """Whether a filter lets setns(2) pass: what it is given here is no descriptor."""
+        answer = questions.of_child([call("setns", _NO_DESCRIPTOR, 0)])
+        return questions.GRANTED if answer.errno == errno.EBADF else answer
 
     def _in_namespaces(self, steps: Iterable[Step], *kinds: str) -> Answer:
         """Whether the steps can be done in such namespaces, in a user namespace where there is one.

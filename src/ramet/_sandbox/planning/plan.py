@@ -9,6 +9,7 @@ from ..._limits.byte_counts import written_bytes
 from ..._preflight.this_machine import running_kernel
 from ...errors import SandboxError
 from ..description import AMOUNTS, IN_BYTES, SYSCALLS, Sandbox
+from .device_row import device_rows
 from .image_places import image_rows
 from .machine import NAMESPACE_KINDS, Machine, this_machine
 from .path_wishes import OwnUser, path_rows, python_rows
@@ -95,7 +96,8 @@ class Plan:
         amounts = [_row_of_amount(amount, self.sandbox) for amount in self._all_amounts()]
         user = OwnUser(self.own_id == "unused id", "mnt" in self.namespaces, self.idmapped)
         of_paths = [*path_rows(self.sandbox, self.machine, user), *image_rows(self.sandbox)]
-        return (*self._wishes, *amounts, *of_paths, *python_rows(self.sandbox, user))
+        of_devices = device_rows() if user.mounted else ()
+        return (*self._wishes, *amounts, *of_devices, *of_paths, *python_rows(self.sandbox, user))
 
     def _all_amounts(self) -> Iterator[AmountMechanism]:
         """One for each amount that is wished: nobody has said what keeps those that are not given."""

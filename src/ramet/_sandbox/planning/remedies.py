@@ -123,7 +123,7 @@ def of_mounts(machine: Machine, answer: Answer) -> str:
     if answer.call == "pivot_root" and answer.errno == errno.EINVAL:
         return "start the caller where the root directory is a mount, and not in an initramfs or a chroot"
     if answer.errno == errno.ENOSYS:
-        since = {"mount_setattr": "5.12", "openat2": "5.6"}.get(answer.call, "5.2")
+        since = {"mount_setattr": "5.12", "openat2": "5.6", "setns": "3.0"}.get(answer.call, "5.2")
         return f"Linux {since}, or {_of_filter(machine)}"
     return _of_denial("mnt", machine, answer)
 

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 from ... import _core
 from ..._core import Channel, OwnMemory, channels
+from ..._kernel.memory_file import explained, memory_file
 
 __all__ = [
     "Channel",
@@ -146,7 +147,7 @@ def understood(received: Received, *, done_with: int = 0, most_bytes: int | None
 
 def _written(parts: tuple[Any, ...], *, sealed: bool) -> int:
     """A memfd with the parts in it, each aligned; the caller closes it."""
-    memory = os.memfd_create("ramet message", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    memory = memory_file("ramet message", os.MFD_ALLOW_SEALING)
     size = _places(map(len, parts))[-1]
     try:
         os.truncate(memory, size)
@@ -154,8 +155,10 @@ def _written(parts: tuple[Any, ...], *, sealed: bool) -> int:
             _write_all(memory, _padded(parts))
         if sealed:
             fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
-    except BaseException:
+    except BaseException as error:
         os.close(memory)
+        if isinstance(error, OSError):
+            raise explained(error) from None
         raise
     return memory
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._core import Held
 from ..._kernel.descriptors import above_standard
+from ..._kernel.memory_file import memory_file
 from ..template.watching import kill_tree
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Captured:
         self.descriptors: list[int] = []
         try:
             for name in _NAMES:
-                self.descriptors.append(above_standard(os.memfd_create(name, os.MFD_CLOEXEC)))
+                self.descriptors.append(above_standard(memory_file(name)))
         except BaseException:
             self.close()
             raise

@@ -251,6 +251,8 @@ class Template:
         The parameters are those of ramet.clone(), as far as they are of a child with a memory of its own.
         flags: new namespaces, CLEAR_SIGHAND and STOPPED; the child shares nothing with the caller. With
         other flags than STOPPED, and with set_tid, no spare can serve.
+        timeout: the seconds after which the call is killed. It is not asked for its Python stack before, as
+        an Executor asks its calls.
         memory: the bytes ("512M") that the call may have resident beyond the template; with more it is
         killed, and its exit status has the reason "out of memory". A cgroup limits it, with all that it
         starts, where one can be made, and no sandbox has cgroups of its own for the call; else it is
