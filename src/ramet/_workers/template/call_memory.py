@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..._core import Held
 from ..._limits.byte_counts import parsed_memory
-from .watching import kill_tree, watcher
+from ..._process.watch_thread import watch_thread
+from .watching import kill_tree, watch_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,12 +50,12 @@ class CallMemory:
         with suppress(ProcessLookupError):  # it has ended
             self._watch = self._budget.watch(pid, template, root=init or None)
         if self._watch is not None:
-            watcher.have_thread()  # while the call can still begin later
+            watch_thread.have_thread()  # while the call can still begin later
 
     def begin(self, child: "CalledChild[Any]") -> None:
         """The call has begun in that child."""
         if self._watch is not None:
-            watcher.add(self, child)
+            watch_call(self, child)
 
     def look(self, child: "CalledChild[Any]") -> bool:
         """Kill the call if it has too much. Returns whether it need not be looked at any more."""
