@@ -95,7 +95,7 @@ static PyMethodDef with_main_gil[] = {
     {"settle_memory", core_settle_memory, METH_NOARGS,
      "settle_memory()\n--\n\nBefore a fork: what is written to an OwnMemory from here on is its process's alone."},
     {"named_call", (PyCFunction)(void (*)(void))core_named_call, METH_FASTCALL,
-     "named_call(fn, args, /)\n--\n\n"
+     "named_call(fn, args, keywords={}, /)\n--\n\n"
      "For plain_value(): the names of the function's module and of the function, and the arguments. None when it has no\n"
      "name, or they are not plain."},
     {"reads_call", core_reads_call, METH_NOARGS,

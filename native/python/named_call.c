@@ -37,10 +37,10 @@ static PyObject *name_of(PyObject *fn)
     return PyFunction_Check(fn) ? Py_XNewRef(((PyFunctionObject *)fn)->func_qualname) : PyObject_GetAttrString(fn, "__qualname__");
 }
 
-static PyObject *written(PyObject *module_name, PyObject *name, PyObject *args)
+static PyObject *written(PyObject *module_name, PyObject *name, PyObject *args, PyObject *keywords)
 {
     char bytes[CORE_MOST_PLAIN_BYTES];
-    PyObject *call = PyTuple_Pack(3, module_name, name, args);
+    PyObject *call = PyTuple_Pack(keywords == NULL ? 3 : 4, module_name, name, args, keywords);
     Py_ssize_t length = call == NULL ? -1 : core_plain_write(call, bytes, sizeof bytes);
     Py_XDECREF(call);
     return length < 0 ? NULL : PyBytes_FromStringAndSize(bytes, length);
@@ -49,11 +49,14 @@ static PyObject *written(PyObject *module_name, PyObject *name, PyObject *args)
 PyObject *core_named_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
-    if (count != 2 || !PyTuple_CheckExact(args[1]))
-        return PyErr_Format(PyExc_TypeError, "named_call(fn, args)");
+    if (count < 2 || count > 3 || !PyTuple_CheckExact(args[1]) || (count == 3 && !PyDict_CheckExact(args[2])))
+        return PyErr_Format(PyExc_TypeError, "named_call(fn, args, keywords)");
+    PyObject *keywords = count == 3 && PyDict_GET_SIZE(args[2]) > 0 ? args[2] : NULL;
     PyObject *module_name = is_function(args[0]) ? module_of(args[0]) : NULL;
     PyObject *name = module_name == NULL ? NULL : name_of(args[0]);
-    PyObject *call = name != NULL && is_found(args[0], module_name, name) ? written(module_name, name, args[1]) : NULL;
+    PyObject *call = NULL;
+    if (name != NULL && is_found(args[0], module_name, name))
+        call = written(module_name, name, args[1], keywords);
     Py_XDECREF(name);
     Py_XDECREF(module_name);
     PyErr_Clear(); /* pickle says why */

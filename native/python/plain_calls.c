@@ -44,10 +44,22 @@ static bool is_plain(const struct place *place)
     return place->length > 0 && *place->call == '(';
 }
 
+/* Whether it is a module's name, a function's, its arguments, and those by keyword if there are any. */
+static bool is_call(PyObject *call)
+{
+    const Py_ssize_t count = PyTuple_CheckExact(call) ? PyTuple_GET_SIZE(call) : 0;
+    return (count == 3 || (count == 4 && PyDict_CheckExact(PyTuple_GET_ITEM(call, 3)))) && PyTuple_CheckExact(PyTuple_GET_ITEM(call, 2));
+}
+
+static PyObject *keywords_of(PyObject *call)
+{
+    return PyTuple_GET_SIZE(call) == 4 ? PyTuple_GET_ITEM(call, 3) : NULL;
+}
+
 /* The function, if its module is there and has it; NULL without an exception if not. */
 static PyObject *function_of(PyObject *call)
 {
-    if (!PyTuple_CheckExact(call) || PyTuple_GET_SIZE(call) != 3 || !PyTuple_CheckExact(PyTuple_GET_ITEM(call, 2)))
+    if (!is_call(call))
         return NULL;
     PyObject *modules = PyImport_GetModuleDict();
     PyObject *module = PyDict_CheckExact(modules) ? PyDict_GetItemWithError(modules, PyTuple_GET_ITEM(call, 0)) : NULL;
@@ -94,13 +106,18 @@ static bool is_trusted(PyObject *trust)
     return PyBool_Check(trust) ? trust == Py_True : PyLong_AsUnsignedLongLongMask(trust) == ramet_credentials_now();
 }
 
+/* Of what: a function, its arguments, and those by keyword or NULL. */
+struct called {
+    PyObject *fn, *args, *keywords;
+};
+
 /* Calls it and sends what it returns. CORE_SERVED_ALONE: it was plain, or a pickle that needs nothing else. */
-static PyObject *call_one(ChannelObject *self, const struct core_around *around, PyObject *fn, PyObject *args, bool last)
+static PyObject *call_one(ChannelObject *self, const struct core_around *around, struct called what, bool last)
 {
     uint64_t epoch = ramet_epoch();
     if (!core_act(around->before))
         return NULL;
-    PyObject *value = PyObject_CallObject(fn, args), *error = value == NULL ? raised() : NULL;
+    PyObject *value = PyObject_Call(what.fn, what.args, what.keywords), *error = value == NULL ? raised() : NULL;
     if (value == NULL && error == NULL)
         return NULL;
     if (epoch != ramet_epoch()) /* a fork made in it, which came back as well */
@@ -140,7 +157,8 @@ static PyObject *serve_by_name(ChannelObject *self, const struct core_around *ar
         int descriptors[MOST_DESCRIPTORS];
         core_channel_take_descriptors(self, descriptors, core_descriptors_of_plan(&place->plan));
         core_channel_drop(self, place->end);
-        found = core_carry_out_plan(&place->plan, descriptors) ? call_one(self, around, fn, PyTuple_GET_ITEM(call, 2), place->plan.last)
+        const struct called what = {fn, PyTuple_GET_ITEM(call, 2), keywords_of(call)};
+        found = core_carry_out_plan(&place->plan, descriptors) ? call_one(self, around, what, place->plan.last)
                                                                : not_begun(CORE_SERVED_UNPREPARED, true);
     }
     Py_XDECREF(fn);
@@ -167,7 +185,7 @@ static PyObject *serve_pickled(ChannelObject *self, const struct core_around *ar
     else if ((call = core_read_pickled_call(PyTuple_GET_ITEM(message, 1))) == NULL)
         found = not_begun(CORE_SERVED_UNREAD, plan->last);
     else
-        found = call_one(self, around, PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1), plan->last);
+        found = call_one(self, around, (struct called){PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1), NULL}, plan->last);
     Py_DECREF(message);
     Py_XDECREF(call);
     return found;

@@ -1,12 +1,16 @@
 /* A letter for the type; then nothing, eight bytes, or a count: of bytes that follow, or of values that do. */
 #include "plain_values.h"
 
-#define DEEPEST 16 /* tuple in a tuple */
+#define DEEPEST 16 /* value in a value */
+#define MOST_SHARED 16
 
 /* ---- writing */
 
 struct written {
     char *next, *end;
+    bool in_shared; /* in a tuple that others refer to as well: perhaps another one of these values */
+    int shared;
+    PyObject *lists[MOST_SHARED]; /* and dicts, that others refer to as well, or to their tuple */
 };
 
 static bool put(struct written *to, const void *bytes, size_t length)
@@ -58,7 +62,69 @@ static bool put_constant(struct written *to, PyObject *value)
     return (letter != 'f' || value == Py_False) && put(to, &letter, 1);
 }
 
-/* What cannot be changed. */
+/*
+ * Whether it is written for the first time, if that can be told: what lies in the value twice is to be one object in the copy,
+ * too, and by no end of bytes is a list written that lies in itself.
+ */
+static bool is_first(struct written *to, PyObject *list)
+{
+    if (Py_REFCNT(list) == 1 && !to->in_shared)
+        return true;
+    for (int i = 0; i < to->shared; i++)
+        if (to->lists[i] == list)
+            return false;
+    if (to->shared == MOST_SHARED)
+        return false;
+    to->lists[to->shared++] = list;
+    return true;
+}
+
+static bool put_value(struct written *to, PyObject *value, int depth);
+
+static bool put_tuple(struct written *to, PyObject *tuple, int depth)
+{
+    const bool before = to->in_shared;
+    bool fits = put_head(to, '(', PyTuple_GET_SIZE(tuple));
+    to->in_shared |= Py_REFCNT(tuple) > 1;
+    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(tuple); i++)
+        fits = put_value(to, PyTuple_GET_ITEM(tuple, i), depth + 1);
+    to->in_shared = before;
+    return fits;
+}
+
+static bool put_list(struct written *to, PyObject *list, int depth)
+{
+    const bool before = to->in_shared;
+    bool fits = is_first(to, list) && put_head(to, '[', PyList_GET_SIZE(list));
+    to->in_shared = false;
+    for (Py_ssize_t i = 0; fits && i < PyList_GET_SIZE(list); i++)
+        fits = put_value(to, PyList_GET_ITEM(list, i), depth + 1);
+    to->in_shared = before;
+    return fits;
+}
+
+static bool put_dict(struct written *to, PyObject *dict, int depth)
+{
+    PyObject *key, *value;
+    Py_ssize_t place = 0;
+    const bool before = to->in_shared;
+    bool fits = is_first(to, dict) && put_head(to, '{', PyDict_GET_SIZE(dict));
+    to->in_shared = false;
+    while (fits && PyDict_Next(dict, &place, &key, &value))
+        fits = put_value(to, key, depth + 1) && put_value(to, value, depth + 1);
+    to->in_shared = before;
+    return fits;
+}
+
+static bool put_container(struct written *to, PyObject *value, int depth)
+{
+    if (PyTuple_CheckExact(value))
+        return put_tuple(to, value, depth);
+    if (PyList_CheckExact(value))
+        return put_list(to, value, depth);
+    return PyDict_CheckExact(value) && put_dict(to, value, depth);
+}
+
 static bool put_value(struct written *to, PyObject *value, int depth)
 {
     if (PyLong_CheckExact(value))
@@ -69,39 +135,17 @@ static bool put_value(struct written *to, PyObject *value, int depth)
         return put_double(to, PyFloat_AS_DOUBLE(value));
     if (PyBytes_CheckExact(value))
         return put_block(to, 'b', PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value));
-    if (!PyTuple_CheckExact(value))
-        return put_constant(to, value);
-    bool fits = depth < DEEPEST && put_head(to, '(', PyTuple_GET_SIZE(value));
-    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(value); i++)
-        fits = put_value(to, PyTuple_GET_ITEM(value, i), depth + 1);
-    return fits;
-}
-
-static bool put_list(struct written *to, PyObject *list)
-{
-    bool fits = put_head(to, '[', PyList_GET_SIZE(list));
-    for (Py_ssize_t i = 0; fits && i < PyList_GET_SIZE(list); i++)
-        fits = put_value(to, PyList_GET_ITEM(list, i), 1); /* as deep as it is read */
-    return fits;
-}
-
-static bool put_dict(struct written *to, PyObject *dict)
-{
-    PyObject *key, *value;
-    Py_ssize_t place = 0;
-    bool fits = put_head(to, '{', PyDict_GET_SIZE(dict));
-    while (fits && PyDict_Next(dict, &place, &key, &value))
-        fits = put_value(to, key, 0) && put_value(to, value, 0);
-    return fits;
+    return put_constant(to, value) || (depth < DEEPEST && put_container(to, value, depth));
 }
 
 Py_ssize_t core_plain_write(PyObject *value, char *place, size_t room)
 {
-    struct written to = {place, place + (room < CORE_MOST_PLAIN_BYTES ? room : CORE_MOST_PLAIN_BYTES)};
-    bool fits = PyList_CheckExact(value)   ? put_list(&to, value)
-                : PyDict_CheckExact(value) ? put_dict(&to, value)
-                                           : put_value(&to, value, 0);
-    return fits ? to.next - place : -1;
+    struct written to;
+    to.next = place;
+    to.end = place + (room < CORE_MOST_PLAIN_BYTES ? room : CORE_MOST_PLAIN_BYTES);
+    to.in_shared = false;
+    to.shared = 0;
+    return put_value(&to, value, 0) ? to.next - place : -1;
 }
 
 /* ---- reading: anything may stand there */
@@ -136,16 +180,18 @@ static bool get_count(struct read *from, Py_ssize_t *count)
     return true;
 }
 
-static PyObject *get_value(struct read *from, int depth);
+enum changing { FIXED, MAY_CHANGE }; /* a key of a dict is none of those that may */
 
-static PyObject *get_items(struct read *from, PyObject *(*make)(Py_ssize_t), int depth)
+static PyObject *get_value(struct read *from, int depth, enum changing changing);
+
+static PyObject *get_items(struct read *from, PyObject *(*make)(Py_ssize_t), int depth, enum changing changing)
 {
     Py_ssize_t count;
     if (depth >= DEEPEST || !get_count(from, &count))
         return invalid();
     PyObject *items = make(count);
     for (Py_ssize_t i = 0; items != NULL && i < count; i++) {
-        PyObject *item = get_value(from, depth + 1);
+        PyObject *item = get_value(from, depth + 1, changing);
         if (item == NULL)
             Py_CLEAR(items);
         else if (PyTuple_CheckExact(items))
@@ -156,14 +202,15 @@ static PyObject *get_items(struct read *from, PyObject *(*make)(Py_ssize_t), int
     return items;
 }
 
-static PyObject *get_dict(struct read *from)
+static PyObject *get_dict(struct read *from, int depth)
 {
     Py_ssize_t count;
-    if (!get_count(from, &count))
+    if (depth >= DEEPEST || !get_count(from, &count))
         return invalid();
     PyObject *dict = PyDict_New();
     for (Py_ssize_t i = 0; dict != NULL && i < count; i++) {
-        PyObject *key = get_value(from, 0), *value = key == NULL ? NULL : get_value(from, 0);
+        PyObject *key = get_value(from, depth + 1, FIXED);
+        PyObject *value = key == NULL ? NULL : get_value(from, depth + 1, MAY_CHANGE);
         if (value == NULL || PyDict_SetItem(dict, key, value) < 0)
             Py_CLEAR(dict);
         Py_XDECREF(key);
@@ -186,7 +233,14 @@ static PyObject *text_of(const char *bytes, Py_ssize_t length)
     return PyUnicode_DecodeUTF8(bytes, length, NULL);
 }
 
-static PyObject *get_value(struct read *from, int depth)
+static PyObject *get_list_or_dict(struct read *from, char type, int depth)
+{
+    if (type == '[')
+        return get_items(from, PyList_New, depth, MAY_CHANGE);
+    return type == '{' ? get_dict(from, depth) : invalid();
+}
+
+static PyObject *get_value(struct read *from, int depth, enum changing changing)
 {
     char type = 0;
     int64_t integer;
@@ -209,20 +263,18 @@ static PyObject *get_value(struct read *from, int depth)
     case 'b':
         return get_block(from, PyBytes_FromStringAndSize);
     case '(':
-        return get_items(from, PyTuple_New, depth);
+        return get_items(from, PyTuple_New, depth, changing);
     default:
-        return invalid();
+        return changing == MAY_CHANGE ? get_list_or_dict(from, type, depth) : invalid();
     }
 }
 
 PyObject *core_plain_read(const char *bytes, size_t length)
 {
     struct read from = {bytes, bytes + length};
-    char type = length > 0 ? *bytes : 0;
-    if (length > CORE_MOST_PLAIN_BYTES) /* a count has eight bytes of memory for each that follows */
+    if (length > CORE_MOST_PLAIN_BYTES) /* seven of them make a dict, of two hundred bytes of memory */
         return invalid();
-    from.next += type == '[' || type == '{';
-    PyObject *value = type == '[' ? get_items(&from, PyList_New, 0) : type == '{' ? get_dict(&from) : get_value(&from, 0);
+    PyObject *value = get_value(&from, 0, MAY_CHANGE);
     if (value != NULL && from.next != from.end)
         Py_CLEAR(value);
     return value == NULL ? invalid() : value;

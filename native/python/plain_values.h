@@ -1,6 +1,6 @@
 /*
  * Values that need no pickle: they are read without any danger, whoever wrote them. None, bool, int of 64 bits, float, text
- * and bytes; tuples of these; a list or a dict of these and of tuples. No list or dict lies in another: so none of what is
+ * and bytes; tuples, lists and dicts of these and of each other. No list or dict lies in the value twice: so none of what is
  * reached twice could be changed, and a copy is as good as the value itself.
  */
 #pragma once

@@ -125,9 +125,9 @@ def share_memory(task: int | str, other: int | str) -> bool:
         return False
 
 
-def data_bytes() -> int:
-    """What RLIMIT_DATA counts of this process, and its stack. Source: proc_pid_statm(5)."""
-    with open("/proc/self/statm", "rb", buffering=0) as file:
+def data_bytes(task: int | str = "self") -> int:
+    """What RLIMIT_DATA counts of a process, and its stack. Source: proc_pid_statm(5)."""
+    with open(f"/proc/{task}/statm", "rb", buffering=0) as file:
         return int(file.read().split()[5]) * PAGE_BYTES
 
 

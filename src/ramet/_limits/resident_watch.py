@@ -143,21 +143,24 @@ class ResidentWatch:
         return written if self._template.bytes() else 0
 
 
-def limit_data(budget_bytes: int) -> tuple[int, int]:
-    """Have the calling process get a MemoryError far beyond the budget on top of what it has now.
+def limit_data(budget_bytes: int, pid: int = 0) -> tuple[int, int]:
+    """Have a process get a MemoryError far beyond the budget on top of what it has now.
 
     How far: what a library of numbers reserves for its threads, one for each processor, and does not
     touch. Such a library hangs or exits when it cannot have that, so the watch must do for the first of
     it. It sets the soft limit of RLIMIT_DATA, which counts private memory that can be written, touched or
     not; a lower one stays. Each process that it starts is limited by itself. Returns the limits from
     before, for ``resource.setrlimit(resource.RLIMIT_DATA, ...)``.
-    Source: getrlimit(2).
+
+    pid: of a child that is not reaped; 0: the calling process. PermissionError for another user's.
+    Source: getrlimit(2), prlimit(2).
     """
-    before = resource.getrlimit(resource.RLIMIT_DATA)
+    before = resource.prlimit(pid, resource.RLIMIT_DATA)
     soft, hard = before
-    wanted = data_bytes() + budget_bytes + len(os.sched_getaffinity(0)) * RESERVED_BYTES
+    now = data_bytes(procfs.number_by_pid(pid) if pid else "self")
+    wanted = now + budget_bytes + len(os.sched_getaffinity(pid)) * RESERVED_BYTES
     limits = [wanted, *(one for one in (soft, hard) if one != resource.RLIM_INFINITY)]
-    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+    resource.prlimit(pid, resource.RLIMIT_DATA, (min(limits), hard))
     return before
 
 

@@ -4,6 +4,7 @@ import gc
 import importlib.util
 import mmap
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -258,3 +259,28 @@ def test_it_is_measured_beside_the_process_that_made_it(monkeypatch: pytest.Monk
             assert child.result(SECONDS) == 1
         assert template.pid != first
         assert measured == [first]
+
+
+@pytest.mark.parametrize("spares", [0, 1])
+def test_who_is_watched_has_a_limit_of_its_own_before_the_call(
+    spares: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A MemoryError far beyond the budget. Its caller sets it, so that the call needs no more pages."""
+    monkeypatch.setattr(memory, "find_place", lambda: None)
+    with Template(preload=[__name__], spares=spares) as template:
+        soft, _ = template.clone(resource.getrlimit, resource.RLIMIT_DATA).result()
+        limited, _ = template.clone(
+            resource.getrlimit, resource.RLIMIT_DATA, memory=BUDGET
+        ).result()
+        assert 64 * MEGABYTE < limited < (1 << 40 if soft == resource.RLIM_INFINITY else soft)
+        if not spares:
+            plain = min(_pages(template) for _ in range(4))
+            assert min(_pages(template, memory=BUDGET) for _ in range(4)) < plain * 5 / 4
+
+
+def _pages(template: Template, **options: Any) -> int:
+    call = template.clone(os.getppid, **options)
+    call.result()
+    usage = call.wait().rusage
+    assert usage is not None
+    return usage.ru_minflt

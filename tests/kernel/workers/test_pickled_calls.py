@@ -19,7 +19,7 @@ from ramet._workers.crossing.outcome import Reader
 
 from ...constants import PATIENT_SECONDS
 
-NESTED = [["no plain value"]]
+NESTED = [{"no plain value"}]
 IN_PYTHON = "_serve_one"
 
 
@@ -298,3 +298,21 @@ def test_the_source_that_who_is_not_trusted_names_is_not_read() -> None:
     assert isinstance(error, ramet.RemoteError)
     assert "Calls and results" not in str(error.__cause__)
     assert str(error.__cause__).endswith(", in fn\nValueError: x\nnoted\n")
+
+
+def says_keywords(*args: object, **keywords: object) -> str:
+    """How it was called, and by whom."""
+    return f"{args} {keywords} {callers()}"
+
+
+def test_arguments_by_keyword_need_no_python() -> None:
+    """Plain ones are as those by place, and others come by pickle."""
+    with ramet.Executor(1, preload=[__name__], spares=0) as executor:
+        for _ in range(2):
+            told = executor.submit(says_keywords, 1, [2], b={"c": [3]}).result(PATIENT_SECONDS)
+            assert told.startswith("(1, [2]) {'b': {'c': [3]}} ")
+            assert IN_PYTHON not in told
+        told = executor.submit(says_keywords, a={1}).result(PATIENT_SECONDS)
+        assert told.startswith("() {'a': {1}} ")
+        with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+            executor.submit(callers, other=1).result(PATIENT_SECONDS)  # type: ignore[call-arg]

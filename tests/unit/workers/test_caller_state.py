@@ -120,6 +120,24 @@ def test_an_equal_environment_is_no_change(monkeypatch: pytest.MonkeyPatch) -> N
     assert state.changes() == ({}, ())
 
 
+def test_all_differs_from_what_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a process that has one of two states, each variable of both is told, and all else."""
+    monkeypatch.setenv("RAMET_BEFORE", "1")
+    state = CallerState()
+    monkeypatch.setenv("RAMET_OF_A_TEST", "1")
+    unsure = state.or_else(state.now())
+    monkeypatch.delenv("RAMET_BEFORE")
+    monkeypatch.delenv("RAMET_OF_A_TEST")
+    changes, descriptors = unsure.changes()
+    assert changes["cwd"] == os.getcwd()
+    assert (changes["argv"], changes["path"]) == (sys.argv, sys.path)
+    assert changes["env"] == {
+        **os.environb,
+        **dict.fromkeys((b"RAMET_BEFORE", b"RAMET_OF_A_TEST")),
+    }
+    assert [*changes["closed"], *descriptors] == [1, 2]
+
+
 def test_the_time_zone_is_read_again_where_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     """And not at each call: libc reads a file for it."""
     read: list[bool] = []

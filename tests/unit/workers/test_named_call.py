@@ -4,6 +4,7 @@ import math
 import operator
 import pickle
 import types
+from functools import partial
 from typing import Any
 
 import pytest
@@ -63,12 +64,32 @@ def test_what_has_no_name_in_its_module_is_left_to_pickle(fn: object) -> None:
     assert named_call(fn, ()) is None
 
 
-@pytest.mark.parametrize("arguments", [([1],), ({},), (Owner,), (1 << 80,), (b"x" * (1 << 14),)])
+@pytest.mark.parametrize("arguments", [({1},), ([{1}],), (Owner,), (1 << 80,), (b"x" * (1 << 14),)])
 def test_other_arguments_are_pickled(arguments: tuple[Any, ...]) -> None:
     """They arrive by pickle, as all calls did."""
     assert named_call(doubled, arguments) is None
     parts = pickled_call(doubled, arguments)
     assert pickle.loads(parts[0]) == loaded_call(parts) == (doubled, arguments)
+
+
+def test_arguments_by_keyword_are_read_as_they_were() -> None:
+    """With those by place, or alone; none at all are as no dict of them."""
+    call = named_call(operator.add, (1,), {"a": [2], "b": "c"})
+    assert call is not None
+    fn, args = loaded_call((call,))
+    assert isinstance(fn, partial)
+    assert (fn.func, fn.args, fn.keywords, args) == (operator.add, (), {"a": [2], "b": "c"}, (1,))
+    assert named_call(operator.add, (1,), {}) == named_call(operator.add, (1,))
+    assert named_call(operator.add, (), {"a": {1}}) is None
+
+
+@pytest.mark.parametrize(
+    "given", [(), (abs,), (abs, []), (abs, (), None), (abs, (), {}, 1)], ids=str
+)
+def test_bad_arguments(given: tuple[Any, ...]) -> None:
+    """Anything but a tuple and a dict."""
+    with pytest.raises(TypeError, match="named_call"):
+        named_call(*given)
 
 
 def test_a_module_that_is_missing_is_an_import_error() -> None:

@@ -1,20 +1,24 @@
 """The caller's state at the moment of a call: what its function finds as the caller has it.
 
 Directory, environment, sys.argv, sys.path and standard output were the caller's when the template was
-made. What the caller has changed since is sent with the call.
+made. What the caller has changed since is sent with the call, or once to the template, for all calls that
+follow.
 """
 
 import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 from ..._core import is_as_before, process_place
 from ..._kernel.descriptors import is_standard
 
 _STANDARD = (1, 2)
 _NO_FILE = (0, 0)
+_UNKNOWN_FILE = (-1, -1)
+_UNKNOWN = "\0"  # no directory, variable or path has it
 _TIME_ZONE = b"TZ"
 _MULTIPROCESSING = "multiprocessing.process"
 
@@ -28,7 +32,7 @@ class CallerState:
         self.place = process_place()  # the directory and the files, compared at once
         self.cwd = _cwd()
         self.env: dict[bytes, bytes] = _env().copy()
-        self.argv = list(map(str, _argv()))  # a call whose caller has a Path there is sent that
+        self.argv = list(_argv())
         self.path = _path()
         self.files = _files()
 
@@ -38,29 +42,52 @@ class CallerState:
         argv = getattr(sys, "argv", [])
         if is_as_before(self.place, env, self.env, argv, self.argv, sys.path, self.path):
             return {}, ()
-        return self._differences()
+        changes, files = self.changes_to(now := self.now())
+        if not changes:  # equal objects, or none of what it is told
+            self._take(now)
+        return changes, files
 
-    def _differences(self) -> tuple[dict[str, Any], Sequence[int]]:
+    def changes_to(self, now: "CallerState") -> tuple[dict[str, Any], Sequence[int]]:
+        """What differs from these in another state, as changes() gives it."""
         found: dict[str, Any] = {}
-        if (cwd := _cwd()) != self.cwd:
+        if now.cwd != self.cwd:
             # One that was removed has no other name.
-            found["cwd"] = cwd or f"/proc/{os.getpid()}/cwd"
-        if (env := _env()) != self.env:
+            found["cwd"] = now.cwd or f"/proc/{os.getpid()}/cwd"
+        if now.env != self.env:
             found["env"] = {
-                name: env.get(name)
-                for name in env.keys() | self.env.keys()
-                if env.get(name) != self.env.get(name)
+                name: now.env.get(name)
+                for name in now.env.keys() | self.env.keys()
+                if now.env.get(name) != self.env.get(name)
             }
-        if (argv := _argv()) != self.argv:
-            found["argv"] = list(argv)
-        if (path := _path()) != self.path:
-            found["path"] = path
-        if (files := _files()) == self.files:
+        if now.argv != self.argv:
+            found["argv"] = now.argv
+        if now.path != self.path:
+            found["path"] = now.path
+        if now.files == self.files:
             return found, ()
-        moved = [n for n, a, b in zip(_STANDARD, files, self.files, strict=True) if a != b]
-        found["closed"] = [n for n in moved if files[n - 1] == _NO_FILE]
-        found["files"] = [n for n in moved if files[n - 1] != _NO_FILE]
+        moved = [n for n, a, b in zip(_STANDARD, now.files, self.files, strict=True) if a != b]
+        found["closed"] = [n for n in moved if now.files[n - 1] == _NO_FILE]
+        found["files"] = [n for n in moved if now.files[n - 1] != _NO_FILE]
         return found, found["files"]
+
+    def _take(self, other: "CallerState") -> None:
+        for name in CallerState.__slots__:
+            setattr(self, name, getattr(other, name))
+
+    def now(self) -> Self:
+        """Of the same process, as it is by now."""
+        made = copy(self)
+        CallerState.__init__(made)
+        return made
+
+    def or_else(self, other: "CallerState") -> Self:
+        """Of a process that has this state or the other: all of what it is by now differs from it."""
+        made = copy(self)
+        made.place, made.cwd = b"", _UNKNOWN
+        made.env = dict.fromkeys(self.env | other.env, os.fsencode(_UNKNOWN))
+        made.argv, made.path = [_UNKNOWN], [_UNKNOWN]
+        made.files = [_UNKNOWN_FILE for _ in _STANDARD]
+        return made
 
 
 class ConfinedState(CallerState):
@@ -70,12 +97,12 @@ class ConfinedState(CallerState):
 
     def __init__(self, begun: CallerState, names: frozenset[bytes]) -> None:
         """begun: what the process was started with, which the caller may have changed since."""
-        for name in CallerState.__slots__:
-            setattr(self, name, getattr(begun, name))
+        self._take(begun)
         self._names = names
 
-    def _differences(self) -> tuple[dict[str, Any], Sequence[int]]:
-        found, descriptors = super()._differences()
+    def changes_to(self, now: CallerState) -> tuple[dict[str, Any], Sequence[int]]:
+        """See CallerState."""
+        found, descriptors = super().changes_to(now)
         found.pop("cwd", None)
         named = {name: text for name, text in found.pop("env", {}).items() if name in self._names}
         return (found | {"env": named} if named else found), descriptors

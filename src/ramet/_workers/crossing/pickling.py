@@ -10,6 +10,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from io import BytesIO
 from types import CodeType, FunctionType, MethodType
@@ -145,9 +146,10 @@ def loaded_call(parts: Sequence[Any]) -> tuple[Callable[..., object], tuple[Any,
     if parts[0][0] == FIRST_OF_PICKLE:
         call: tuple[Callable[..., object], tuple[Any, ...]] = loaded(parts)
         return call
-    module, name, args = plain_value(parts[0])
+    module, name, args, *keywords = plain_value(parts[0])
     home = sys.modules.get(module) or import_module(module)
-    return getattr(home, name), args
+    fn = getattr(home, name)
+    return partial(fn, **keywords[0]) if keywords else fn, args
 
 
 def _refused(parts: Iterable[tuple[str, object]], error: Exception) -> Exception:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 # Kinds; native/python/channel.h has MADE and MAKE, and what MADE carries, too.
 LOADED, FAILED, MADE, REFUSED, LOADS = range(32, 37)  # of what the template says
 PIDS = Struct("=ii")  # of MADE: the clone's and its init's, 0 for none; native/python/channel.h
-LOAD, MAKE, DERIVE, CONFINE, GUARD = range(48, 53)  # of what it is asked for
+LOAD, MAKE, DERIVE, CONFINE, GUARD, FOLLOW = range(48, 54)  # of what it is asked for
 
 
 class Loading(NamedTuple):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..._core import named_call
 from ..._limits.python_stack import without_callers
 from ..._process.remote_error import printable
 from ..._process.result_layout import shortened
@@ -47,6 +48,9 @@ class Call:
         """The call for its process, with an initializer for one that has none yet."""
         if initializer is None and not self.kwargs:
             return pickled_call(self.fn, self.args, self._handed_over)
+        named = named_call(self.fn, self.args, self.kwargs) if initializer is None else None
+        if named is not None:
+            return (named,)
         call = (initializer, self.fn, self.args, self.kwargs)
         return pickled_call(call_fully, call, partial(self._handed_over, initializer))
 

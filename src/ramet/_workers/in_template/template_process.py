@@ -30,6 +30,7 @@ from ..._process.tree import pid_namespace
 from ..._process.tree.own_tree import END_SIGNAL, end_own_tree
 from ...errors import TemplateError
 from ..crossing.call_messages import READY
+from ..crossing.caller_state import apply
 from ..crossing.messages import Channel, channels, receive, send, understood
 from ..crossing.outcome import rights
 from ..crossing.pickling import loaded
@@ -38,6 +39,7 @@ from ..crossing.template_messages import (
     CONFINE,
     DERIVE,
     FAILED,
+    FOLLOW,
     GUARD,
     LOADED,
     MADE,
@@ -196,6 +198,9 @@ class _Template:
                 kind, parts, descriptors = understood(served[0])
                 if kind == CONFINE:
                     self._leave(parts, descriptors)
+                elif kind == FOLLOW:  # and make a clone
+                    apply(pickle.loads(parts[0]), descriptors)
+                    kind, parts = MAKE, parts[1:]
                 self._make(kind, parts, served[1])
             except Exception as error:
                 self._refuse(error, None)

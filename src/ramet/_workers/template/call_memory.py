@@ -6,7 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..._core import Held
+from ..._kernel.signal_handlers import is_from_handler
 from ..._limits.byte_counts import parsed_memory
+from ..._limits.resident_watch import limit_data
 from ..._process.watch_thread import watch_thread
 from .watching import kill_tree, watch_call
 
@@ -21,9 +23,13 @@ _MOST_SIZES = 8
 
 
 class CallMemory:
-    """The budget of one call."""
+    """The budget of one call.
 
-    def __init__(self, limits: "MemoryLimits") -> None:
+    limits_itself: its process sets RLIMIT_DATA, which its caller may not where it has other rights.
+    """
+
+    def __init__(self, limits: "MemoryLimits", *, limits_itself: bool = False) -> None:
+        self.limits_itself = limits_itself
         self._limits = limits
         self._budget: MemoryBudget = limits.take()
         self._watch: ResidentWatch | None = None
@@ -49,8 +55,18 @@ class CallMemory:
         self._close_watch()
         with suppress(ProcessLookupError):  # it has ended
             self._watch = self._budget.watch(pid, template, root=init or None)
-        if self._watch is not None:
-            watch_thread.have_thread()  # while the call can still begin later
+        if self._watch is None:
+            return
+        if not self.limits_itself:
+            self._limit_data(pid)
+        watch_thread.have_thread()  # while the call can still begin later
+
+    def _limit_data(self, pid: int) -> None:
+        try:
+            limit_data(self.bytes, pid)
+        except OSError as error:  # it has ended, or a filter hides prlimit(2): the watch is there
+            if is_from_handler(error):
+                raise
 
     def begin(self, child: "CalledChild[Any]") -> None:
         """The call has begun in that child."""
@@ -102,8 +118,8 @@ class CallMemories:
         self._of_size: OrderedDict[int, MemoryLimits] = OrderedDict()
         self._lock = threading.RLock()  # a signal handler may begin a call as well
 
-    def take(self, memory: int | str) -> CallMemory:
-        """A budget of so many bytes. TypeError, ValueError: see parsed_memory()."""
+    def take(self, memory: int | str, *, limits_itself: bool = False) -> CallMemory:
+        """A budget of so many bytes, as for CallMemory. TypeError, ValueError: see parsed_memory()."""
         from ..._limits.memory import MemoryLimits
 
         size = parsed_memory("memory", memory)
@@ -114,7 +130,7 @@ class CallMemories:
                 limits = MemoryLimits(size, by_cgroup=self._by_cgroup)
             self._of_size[size] = limits
             self._keep(_MOST_SIZES)
-        return CallMemory(limits)
+        return CallMemory(limits, limits_itself=limits_itself)
 
     def close(self) -> None:
         """Remove the cgroups."""

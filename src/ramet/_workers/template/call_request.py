@@ -64,7 +64,7 @@ class CallRequest:
             self._enter(cgroup)
         elif memory is not None and memory.entry is not None:
             self.enter_by(memory.entry)
-        elif memory is not None:
+        elif memory is not None and memory.limits_itself:
             self.plan["data_limit"] = memory.bytes
         # Whether waitid(2) tells all about the end of its child.
         self.ends_plainly = self.timeout is None and memory is None and cgroup is None

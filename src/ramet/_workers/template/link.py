@@ -32,7 +32,17 @@ from ..crossing.messages import (
     send,
     understood,
 )
-from ..crossing.template_messages import CONFINE, DERIVE, GUARD, MADE, MAKE, PIDS, REFUSED, Making
+from ..crossing.template_messages import (
+    CONFINE,
+    DERIVE,
+    FOLLOW,
+    GUARD,
+    MADE,
+    MAKE,
+    PIDS,
+    REFUSED,
+    Making,
+)
 from .clones_by_name import ClonesByName
 from .own_children import has_child, is_child
 from .owned_clone import Clone, taken_over
@@ -80,8 +90,8 @@ class Link(PlainLink):
         self.is_confined = is_confined  # in a sandbox, where pids are others
         self._last_told = process.pid
         # One with other rights might name another process, for its caller to kill or to trust.
-        self._is_doubted = trusted is False or not credentials.are_ours(process.pid, process.pidfd)
-        self.patience = _ANSWER_SECONDS if self._is_doubted else None  # in seconds
+        self.is_doubted = trusted is False or not credentials.are_ours(process.pid, process.pidfd)
+        self.patience = _ANSWER_SECONDS if self.is_doubted else None  # in seconds
         self.maker = os.getpid()
         self._control = control
         self._lock = threading.RLock()
@@ -91,7 +101,7 @@ class Link(PlainLink):
         self._sent_before, self._taken_before = control.sent, control.taken
         self._answers: dict[int, Clone | OSError] = {}
         self._is_closed = self._has_ended = False
-        self._by_name = ClonesByName(name, is_doubted=self._is_doubted, is_confined=is_confined)
+        self._by_name = ClonesByName(name, is_doubted=self.is_doubted, is_confined=is_confined)
         self.of_spares = Making(spare=True)  # what is asked of them
 
     def allow_plain_calls(
@@ -105,7 +115,7 @@ class Link(PlainLink):
         if self._is_closed or self._by_name.lost or self.points[0]:
             return
         (request,) = _packed(self.of_spares)
-        kinds = (self._is_doubted, self.is_confined, reader.is_of_untrusted, in_namespace)
+        kinds = (self.is_doubted, self.is_confined, reader.is_of_untrusted, in_namespace)
         before = (self._sent_before, self._taken_before)
         self._allow_plain(
             self._control, self._lock, Clone, before, ending, reader, request, wanted, kinds
@@ -156,6 +166,18 @@ class Link(PlainLink):
     def guard(self, directory: str) -> Clone:
         """A clone that removes a directory when this process has ended. Raises OSError and EndedError."""
         return self._answered(GUARD, (os.fsencode(directory),))
+
+    def follow(
+        self, changes: bytes, descriptors: Sequence[int], layer: "Layer | None" = None
+    ) -> None:
+        """Let the template become as its caller is, and make a spare; those that it made before end.
+
+        Raises as clone() does; whether it has become so is not known then.
+        """
+        parts = changes, *_packed(_as_at_a_call(self.of_spares), layer)
+        with Held(self._lock) as take:
+            take()
+            self._spares[:] = [self._answered(FOLLOW, parts, tuple(descriptors), layer)]
 
     def ask_for_spare(self, layer: "Layer | None" = None, *, warms_up: bool = True) -> None:
         """Let the template make one more, which is not waited for. Raises EndedError.
@@ -209,7 +231,7 @@ class Link(PlainLink):
         return measured
 
     def _received(self, spare: Clone) -> Message | None:
-        if self._is_doubted:
+        if self.is_doubted:
             spare.channel.distrust()
         try:
             return receive(spare.channel, self.patience, spare.pidfd)
@@ -305,7 +327,7 @@ class Link(PlainLink):
 
     def _read(self) -> None:
         """One answer, to whom it belongs; none where a handler of a signal has read it meanwhile."""
-        clone = Clone(self._is_doubted, self.is_confined)
+        clone = Clone(self.is_doubted, self.is_confined)
         pidfd = self.process.pidfd
         try:
             received, asked = self._receive(

@@ -253,6 +253,9 @@ def _crossing(loading: Loading) -> tuple[Any, ...]:
 
 def _send_first(control: Channel, state: CallerState, extension: str) -> None:
     """What the process needs before it can import ramet. extension: its file; empty for another Python."""
+    state.argv = [
+        str(one) for one in state.argv
+    ]  # a call whose caller has a Path there is sent that
     given = state.path, state.argv, _core.__name__, extension
     data = memoryview(marshal.dumps(given))
     with suppress(BrokenPipeError, ConnectionResetError):

@@ -31,6 +31,7 @@ from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
 from .checks import checked_loading, require_reload, require_spares
 from .ended_calls import EndedCalls
+from .followed_caller import FollowedCaller
 from .link import EndedError, Link, RefusedError
 from .owned_clone import Clone
 from .source_files import SourceFiles
@@ -196,7 +197,7 @@ class Template:
 
     def _take(self, started: Started, sources: SourceFiles | None) -> None:
         self._link = started.link
-        self._caller_state = started.caller_state
+        self._caller = FollowedCaller(started, self._start.sandbox)
         if self._start.sandbox is not None:
             self._ends_trees = True
             confinement = self._start.sandbox.confinement
@@ -332,7 +333,9 @@ class Template:
             )
         if self._start.sandbox is not None:
             self._start.sandbox.refuse_beside(asked)
-        budget = None if memory is None else self._memories.take(memory)
+        budget = None
+        if memory is not None:
+            budget = self._memories.take(memory, limits_itself=self._link.is_doubted)
         try:
             return CallRequest(memory=budget, **asked)
         except BaseException:
@@ -400,13 +403,13 @@ class Template:
             self._ended.reap()
         call = pickled_call(fn, args)
         self._require_open()
-        plan, descriptors = request.packed(*self._caller_state.changes())
+        plan, descriptors = request.packed(*self._changes_of_caller())
         _, clone = self._begun(request, (plan, *call), descriptors)
         self._refill()
         return clone
 
     def _make(self, child: CalledChild[Any], request: CallRequest, call: tuple[Any, ...]) -> None:
-        changes, files = self._caller_state.changes()
+        changes, files = self._changes_of_caller()
         if (
             request is not AS_IT_IS
             or changes
@@ -419,6 +422,14 @@ class Template:
             self._refill(but=1)
         if self._ended.are_enough:
             self._ended.reap()  # while the call runs
+
+    def _changes_of_caller(self) -> tuple[dict[str, Any], Sequence[int]]:
+        """What a call is to be told of its caller's state, and the descriptors that go with it."""
+        before = self._caller.state
+        changes, files = self._caller.changes()
+        if self._caller.state is not before:  # the process has it: calls may be plain again
+            self._ask_from_here_on(self._link.of_spares._replace(in_python=False))
+        return changes, files
 
     def _make_as_asked(
         self,
@@ -587,8 +598,9 @@ class Template:
 
     def _base_of_another(self, loading: tuple[Any, ...]) -> tuple[Link, CallerState, Clone]:
         """A clone that becomes a template of its own, of which process, and what that has of the caller."""
+        caller = self._caller
         link, clone = self._made_by_process(lambda link: link.derive(loading))
-        return link, self._caller_state, clone
+        return link, caller.state, clone
 
     def _restart(self, ended: Link) -> None:
         with Held(self._lock) as take:
