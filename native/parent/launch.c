@@ -75,7 +75,7 @@ void ramet_release_inside(const struct ramet_inside *inside)
         ramet_give_init_place_back(&place);
 }
 
-/* It cannot be another process: it is this process's child, which nobody else reaps, or the kernel has at once. */
+/* The pid is of no other process: it is this process's child, which nobody else reaps, or the kernel has at once. */
 int ramet_open_child(long pid)
 {
     int pidfd = (int)ramet_syscall2(__NR_pidfd_open, pid, 0);

@@ -52,7 +52,7 @@ static void reap(long pid)
         ;
 }
 
-/* It is a child of this process, unless somebody else has reaped it: then another may have its pid, and is left alone. */
+/* For a child of this process. If somebody else has reaped it, another may have its pid, and is left alone. */
 static void kill_and_reap(long pid, int pidfd)
 {
     if (pid > 0 && waitid(P_PID, (id_t)pid, NULL, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) {
@@ -109,7 +109,7 @@ static bool make_tasks(struct ramet_ahead *child, const struct ramet_request *as
     return report->pid > 0 && __atomic_load_n(&launch->arrived, __ATOMIC_ACQUIRE) == RAMET_AWAITS;
 }
 
-/* Its end in the child's table is at the place, which has nothing again when the child has its own table. */
+/* The child's end of the socket is at `place`, which stands for nothing again when the child has a table of its own. */
 static bool make(struct ramet_ahead *child, const struct ramet_request *request, int place, int nothing, struct ramet_report *report)
 {
     const struct ramet_launch *launch = child->launch;

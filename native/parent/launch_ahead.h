@@ -18,11 +18,11 @@ struct ramet_ahead;
 struct ramet_ahead *ramet_launch_ahead(const struct ramet_request *request, struct ramet_plan *plan, int place, int nothing,
                                       struct ramet_report *report);
 
-/* Its pid, and that of the init; 0 when they are the caller's. */
+/* The child's pid, and that of its init; 0 when they are the caller's. */
 long ramet_ahead_pid(const struct ramet_ahead *child, long *init);
 
 /*
- * Sends it on, and waits until it has exec'ed or failed. 0: the report has both tasks, which are the caller's now, and the
+ * Sends the child on, and waits until it has exec'ed or failed. 0: the report has both tasks, which are the caller's now, and the
  * failed step of a child that has ended with code 127. -errno: it has not been sent anything, or had ended before, -ESRCH.
  */
 int ramet_ahead_go(struct ramet_ahead *child, struct ramet_plan *plan, const int *descriptors, int count,

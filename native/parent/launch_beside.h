@@ -33,7 +33,7 @@ struct ramet_underway *ramet_launch_beside(const struct ramet_request *request, 
                                       const struct ramet_launch_manner *manner, int *error);
 void ramet_underway_release(struct ramet_underway *child);
 
-/* Its pid; the caller owns the pidfd, -1 where there is none. 0 where a failed step says why there is no child. */
+/* The child's pid; the caller owns the pidfd, -1 where there is none. 0 where a failed step says why there is no child. */
 int ramet_underway_pid(const struct ramet_underway *child, int *pidfd);
 
 /*

@@ -10,7 +10,7 @@
 #include "lent_memory.h"
 #include "safe_kill.h"
 
-/* They are the caller's, or clone() has the pidfd in one: then nobody else can tell how far the child is. */
+/* Whether the words that the kernel writes are the caller's, or have clone()'s pidfd: then they tell nobody how far the child is. */
 static bool has_words(const struct ramet_request *asked)
 {
     const uint64_t flags = CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;

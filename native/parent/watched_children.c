@@ -57,7 +57,7 @@ static bool leaves_memory(struct ramet_watchdog *watchdog)
 }
 
 /*
- * It has left the memory and will be a zombie in a moment, unless another task has reaped it: then its pid may be
+ * The watchdog has left the memory and will be a zombie in a moment, unless another task has reaped it: then its pid may be
  * that of another child, which must not be reaped here. So: without sleeping in waitid(), and no child with SIGCHLD.
  */
 static void reap(struct ramet_watchdog *watchdog)

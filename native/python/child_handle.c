@@ -41,7 +41,7 @@ static int opened(long pid)
     return pidfd < 0 ? NO_DESCRIPTOR : (int)pidfd;
 }
 
-/* The same where another thread may have reaped it, and its pid may be another's by now. */
+/* A pidfd of a child that another thread may have reaped, whose pid may be another's by now. */
 static int opened_if_ours(long pid)
 {
     int pidfd = opened(pid);
@@ -494,7 +494,7 @@ static PyObject *handle_signal(HandleObject *self, PyObject *number)
     return error < 0 ? core_raise_errno(error) : Py_NewRef(Py_None);
 }
 
-/* It may give the lock away, where the child has an interpreter of its own. */
+/* The task's kill() may give the GIL away, where the child has an interpreter of its own. */
 static PyObject *handle_kill_sharer(HandleObject *self, PyObject *task)
 {
     if (is_learned(self) || self->let_go)
@@ -732,7 +732,7 @@ PyTypeObject Handle_Type = {
     .tp_methods = handle_methods,
 };
 
-/* It was reaped at its clone call. */
+/* For a child that was reaped at its clone call. */
 static void conclude(HandleObject *self, const SharedTaskObject *task)
 {
     self->pid = task->pid;

@@ -63,7 +63,7 @@ static void prepare(void *context)
     tell_bounds(call->state);
 }
 
-/* Its own children died with it, at no safe point: they may have been changing what it held. */
+/* What a dead child held. Children of its own (nested) died with it, at no safe point: they may have been changing that. */
 static void release(struct core_release *release, struct core_hosted *call, int nested)
 {
     if (call->finished)

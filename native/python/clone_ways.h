@@ -12,7 +12,7 @@ long core_clone_copied(struct core_request *request);
 /* A copy has the main interpreter alone. False with an exception set in another. */
 bool core_may_copy(void);
 
-/* The same when nothing is asked that fork() does not do: libc knows best how to do it. Always returns twice. */
+/* A copy when nothing is asked that fork() does not do: libc knows best how to do it. Always returns twice. */
 long core_fork(void);
 
 /* Whether the calling thread has stack enough for a Python function in its child; else a ValueError is set. */
@@ -67,7 +67,7 @@ struct ramet_openmp core_end_openmp(void);
  */
 void core_recover_native_threads(bool had_threads);
 
-/* The same for one that has done, and told, what could be: at the end of its function. */
+/* At the end of the function of a child that has done, and told, what could be: notes how many native threads are lost. */
 void core_note_native_threads(void);
 
 /* Whether the calling task is the only one of its thread group. */

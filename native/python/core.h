@@ -79,7 +79,7 @@ PyObject *core_shared_task_take(SharedTaskObject *task);
 /* Waits until its host thread has cleaned up, and releases it. -1 with an exception set. */
 int core_shared_task_conclude(SharedTaskObject *task);
 
-/* It is over: the memory is dumpable as before. */
+/* The task is over: the memory is dumpable as before. */
 void core_shared_task_unmark(SharedTaskObject *task);
 
 /* Gives back the memory that an interpreter of its own saw; with the GIL, when it sees it no longer. */
@@ -97,7 +97,7 @@ int core_code_of_failure(void);
 /* Raises OSError for a result of -errno. Returns NULL. */
 PyObject *core_raise_errno(long negative_errno);
 
-/* The same where a child needs a helper that cannot be made: its name stands where a file's would. */
+/* Raises OSError for a helper of a child that cannot be made: its name stands where a file's would. */
 PyObject *core_raise_no_helper(long negative_errno, const char *helper);
 
 /* Raises that exception for an argument or a field: what was expected of it, and what it is. Returns NULL. */
@@ -118,7 +118,7 @@ int64_t core_timeout(PyObject *seconds);
 /* Sleeps until *word is `wanted`; seconds is a number or None. True, False when the time is up, NULL on a bad timeout or a signal. */
 PyObject *core_wait_until(PyObject *seconds, int *word, int wanted);
 
-/* The same while *word is `value`. */
+/* Sleeps while *word is `value`; as above. */
 PyObject *core_wait_while(PyObject *seconds, int *word, int value);
 
 /* Waits until the descriptor can be read: True, False when the time is up, NULL on a bad timeout or a signal. */
@@ -130,7 +130,7 @@ int64_t core_deadline(PyObject *seconds);
 /* Until the first of two can be read: 1, 0 when that time has come, -1 with an exception set. other: -1 for none. */
 int core_poll_until(int descriptor, int other, int64_t deadline);
 
-/* The same of many, of which each says then what it is ready for. */
+/* Until one of many can be read, of which each says then what it is ready for; as above. */
 struct pollfd;
 int core_poll_all_until(struct pollfd *waited, unsigned long descriptors, int64_t deadline);
 

@@ -69,10 +69,10 @@ void core_clean_up(struct core_hosted *call, PyThreadState *mine);
 /* When the child is off its stack, which is as it left it; by raw calls. */
 void core_look_at_hosted(struct core_hosted *call);
 
-/* Its task, where it calls a function of the caller's; NULL for another, and once the child has dropped it. */
+/* The task of a child that calls a function of the caller's; NULL for another, and once the child has dropped it. */
 SharedTaskObject *core_task_of(const struct core_hosted *call);
 
-/* As the caller knows it, once that has noted it, which it has by the time that the GIL can be had; else as the child does. */
+/* The pid as the caller knows it, once that has noted it, which it has by the time that the GIL can be had; else as the child does. */
 long core_pid_of(const struct core_hosted *call);
 
 /* Has the request ask for a child on the block of the host thread, and on its stack where none is given. */

@@ -31,7 +31,7 @@ struct header {
     uint64_t count, length, kind;
 };
 
-/* Those between their clone call and keep_from_others(): a child that another thread makes meanwhile has them, too. */
+/* Mappings between their clone call and keep_from_others(): a child that another thread makes meanwhile has them, too. */
 static MappingObject *on_their_way;
 
 /* ---- the memory */

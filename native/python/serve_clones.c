@@ -113,7 +113,10 @@ static void close_others(ChannelObject *control, const struct clone *clone)
     close_if_open(clone->template);
 }
 
-/* They bind it to its parent, which may have ended before; 0: that is in no pid namespace that can be seen from here. */
+/*
+ * In the clone: carries out the steps that bind it to its parent, and ends it if the parent has ended before them.
+ * A parent of 0 is in a pid namespace that cannot be seen from here.
+ */
 static void do_first(PyObject *steps, pid_t parent)
 {
     int step, error;

@@ -194,7 +194,7 @@ static PyObject *task_interrupt(SharedTaskObject *self, PyObject *exception)
     return PyBool_FromLong(call != NULL && call->kind->interrupt(call, exception));
 }
 
-/* It may be over by now, and be a program that it has exec'ed. */
+/* The function may be over by now, and its child be a program that it has exec'ed. */
 static PyObject *task_kill(SharedTaskObject *self, PyObject *pidfd)
 {
     long descriptor = PyLong_AsLong(pidfd);

@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, TypeVarTuple, Unpack, cast
 
-from .. import _core
 from .._core import new_child
 from .._kernel.clone_args import CloneArgs, cgroup_descriptor, checked_pids
 from .._kernel.clone_bits import INTO_CGROUP, THREAD, VFORK, VM
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import HasFileno
 from .._kernel.timeouts import checked_timeout
-from .._preflight.quick_check import own_refusal, refusal
+from .._preflight.quick_check import own_refusal
 from .._process import clone_call
 from .._process.child import Child, make_child
 from .._process.request import (
@@ -260,13 +259,6 @@ def _hint_at_flags(fn: Callable[..., Any], args: tuple[Any, ...], verb: str) -> 
     flag_among_arguments(fn, args, verb)
 
 
-def _deadline_thread(request: CloneArgs) -> _core.DeadlineThread:
-    try:
-        return _core.DeadlineThread()
-    except OSError as error:
-        raise refusal(error, index(request.flags), request.exit_signal, "clone") from None
-
-
 class _Asked(NamedTuple):
     """What clone() is asked for, besides a function and its arguments."""
 
@@ -284,12 +276,12 @@ class _Asked(NamedTuple):
         return body if self.setup is None else self.setup.before(body)
 
     def complete(self, child: Child[Any]) -> None:
-        """It has what was opened for it, for as long as it needs that."""
+        """Give the child what was opened for it, to be closed when it needs that no more."""
         if self.setup is not None:
             child._held = self.setup.needed_until_end(self.request.flags)
 
     def sharing(self, *, own_interpreter: bool = False) -> Request:
-        """The same, for a clone call in shared memory."""
+        """The request for a clone call in shared memory."""
         setup, args = self.setup, self.request
         another_user = setup is not None and setup.another_user
         needs_more = self.stack_size or self.timeout is not None or another_user or own_interpreter
@@ -323,7 +315,9 @@ def _make_copied(
     if asked.setup is not None:
         channel.failure = asked.setup.failure
     # Before the clone call: without the thread no child is made that would outlive its deadline.
-    deadline_thread = None if asked.timeout is None else _deadline_thread(asked.request)
+    deadline_thread = (
+        None if asked.timeout is None else clone_call.deadline_thread_for(asked.request)
+    )
     with _opened_cgroup(child, asked):
         clone_call.copy_as_asked(child, channel, asked.request, asked.call(fn), args)
     asked.complete(child)

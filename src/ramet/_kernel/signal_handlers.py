@@ -4,7 +4,7 @@ import _signal  # type: ignore[import-not-found] # module signal makes an enum o
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
-__all__ = ["is_from_handler"]
+__all__ = ["is_from_handler", "is_ours"]
 
 _LIBRARY = __name__.partition(".")[0]
 
@@ -15,7 +15,7 @@ def is_from_handler(error: BaseException) -> bool:
     It says nothing of what was being done then, whatever its type: handlers raise TimeoutError as well,
     which is an OSError.
     """
-    others = [frame for frame in _frames(error.__traceback__) if not _is_ours(frame)]
+    others = [frame for frame in _frames(error.__traceback__) if not is_ours(frame)]
     return any(map(_has_what_it_interrupted, others)) or any(map(_is_handlers, others))
 
 
@@ -25,7 +25,8 @@ def _frames(entry: TracebackType | None) -> Iterator[FrameType]:
         entry = entry.tb_next
 
 
-def _is_ours(frame: FrameType) -> bool:
+def is_ours(frame: FrameType) -> bool:
+    """Whether the frame is of a function of this library."""
     return str(frame.f_globals.get("__name__")).partition(".")[0] == _LIBRARY
 
 

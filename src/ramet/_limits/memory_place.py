@@ -42,13 +42,13 @@ def place_in_version_2(own: Path, controllers: Sequence[str]) -> Path | None:
         return own
     if not _has_all(own / "cgroup.controllers", controllers):
         return None
-    if _words(own / "cgroup.type") not in ([], ["domain"]):
+    if words_of(own / "cgroup.type") not in ([], ["domain"]):
         return None
     return own if _enable(own, controllers) or _enable_beside_us(own, controllers) else None
 
 
 def _has_all(file: Path, controllers: Sequence[str]) -> bool:
-    return set(controllers) <= set(_words(file))
+    return set(controllers) <= set(words_of(file))
 
 
 def _enable(directory: Path, controllers: Sequence[str]) -> bool:
@@ -62,7 +62,7 @@ def _enable(directory: Path, controllers: Sequence[str]) -> bool:
 
 
 def _enable_beside_us(own: Path, controllers: Sequence[str]) -> bool:
-    if not _is_delegated(own) or _words(own / "cgroup.procs") != [str(os.getpid())]:
+    if not _is_delegated(own) or words_of(own / "cgroup.procs") != [str(os.getpid())]:
         return False
     leaf = own / cgroup_names.new(_OF_CALLER)
     try:
@@ -94,7 +94,8 @@ def _attribute(path: Path, name: str) -> bytes:
         return b""
 
 
-def _words(file: Path) -> list[str]:
+def words_of(file: Path) -> list[str]:
+    """What a file of a cgroup names, one after the other; nothing where it cannot be read."""
     try:
         return file.read_text().split()
     except OSError:

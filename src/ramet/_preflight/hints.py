@@ -7,12 +7,12 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from .._kernel.names import nearest
+from .._kernel.signal_handlers import is_ours
 from ..flags import CloneFlag
 
 # As near as a typing error: what is further off is more likely a keyword of fn.
 _SLIP = 0.75
 _ABBREVIATED = 0.6  # as mem for memory
-_LIBRARY = __package__.partition(".")[0]
 _OF_CLONE = (
     *("flags", "exit_signal", "stack_size", "set_tid", "cgroup"),
     *("timeout", "name", "interpreter", "trusted"),
@@ -249,7 +249,7 @@ def _keywords_on_the_way() -> set[str]:
     """
     words: set[str] = set()
     frame: FrameType | None = sys._getframe()
-    while frame is not None and _is_ours(frame):
+    while frame is not None and is_ours(frame):
         code = frame.f_code
         if code.co_flags & _TAKES_ANY_KEYWORD:
             words.update(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
@@ -323,10 +323,6 @@ def no_name_of_ramet(name: str, known: Collection[str]) -> str:
 def warn_at_caller(text: str, kind: type[Warning]) -> None:
     """Warn at the line that called the library."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and _is_ours(frame):
+    while frame.f_back is not None and is_ours(frame):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, kind, stacklevel=level)
-
-
-def _is_ours(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).partition(".")[0] == _LIBRARY

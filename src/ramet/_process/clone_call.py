@@ -51,6 +51,19 @@ class CheckedCall:
             raise self._request.refusal(error) from None
 
 
+def deadline_thread_for(args: CloneArgs | None = None) -> _core.DeadlineThread:
+    """The thread that will kill a child at its deadline, made ahead of the child.
+
+    args: of the child's clone call, whose error tells that there is no thread; None where another
+    process makes it.
+    """
+    try:
+        return _core.DeadlineThread()
+    except OSError as error:
+        flags, exit_signal = (0, 0) if args is None else (index(args.flags), args.exit_signal)
+        raise refusal(error, flags, exit_signal, "clone") from None
+
+
 def call(
     args: CloneArgs,
     fn: Function | Address | None,

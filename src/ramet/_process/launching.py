@@ -76,11 +76,11 @@ def launch_beside(
 def launch_ahead(plan: Plan, place: int, nothing: int) -> Ahead | Report:
     """Make a task that carries out a plan, in a new pid namespace, and waits for another plan at its end.
 
-    It copies the caller's descriptors, and shares nothing else but the memory. place: a descriptor that is
-    replaced for a moment, by a socket that the plan waits at, and then by nothing, another one. No wait for
-    any child sees the task before its exec.
+    The task copies the caller's descriptors, and shares nothing else but the memory. place: a descriptor
+    that is replaced for a moment, by a socket that the plan waits at, and then by ``nothing``, another one.
+    No wait for any child sees the task before its exec.
 
-    Returns it, or the step that failed and its errno.
+    Returns the task, or the step that failed and its errno.
     Needs: what the plan needs.
     Source: clone(2), unix(7).
     """

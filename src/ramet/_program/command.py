@@ -340,7 +340,7 @@ def begin(command: Command, child: Child[None], patience: float | None) -> "Laun
 class Launch:
     """A launch in which the parent opens gates, or goes on meanwhile.
 
-    It does not refer to the child: the child refers to it while it waits for start().
+    A launch does not refer to the child: a child that waits for start() refers to its launch.
     """
 
     __slots__ = ("_command", "_preparation", "_underway")

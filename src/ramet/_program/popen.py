@@ -512,7 +512,7 @@ class Popen(subprocess.Popen[AnyStr]):
 
 @atexit.register
 def _give_up_dropped() -> None:
-    """Their children are left, and killed where they must be, while there is what that needs."""
+    """Let go of dropped Popen objects: their children are left, or killed, while that is possible."""
     kept: list[Any] = subprocess._active  # type: ignore[attr-defined]
     kept[:] = [each for each in kept if not isinstance(each, Popen)]
 
@@ -523,7 +523,7 @@ def _by_name(stdin: int, stdout: int, stderr: int) -> dict[str, int]:
 
 
 def _made_for_child(ends: tuple[int, ...], devnull: int) -> list[int]:
-    """Those of its ends that were not the caller's before."""
+    """The child's ends of the streams that were opened for it: not descriptors of the caller's own."""
     pairs = ((ends[0], ends[1]), (ends[3], ends[2]), (ends[5], ends[4]))
     made = [childs for childs, ours in pairs if ours != _NONE]
     return made if devnull == _NONE else [*made, devnull]

@@ -19,8 +19,8 @@ from .._kernel import procfs
 from .._kernel.descriptors import Descriptors
 from .._process.launching import Ahead, launch_ahead
 from .._process.tree.pid_namespace import PidNamespace
+from .._process.watch_thread import Look, watch_thread
 from .._setup.order import Steps
-from .amounts.watch import Look, watch
 from .supervision import Supervision
 from .view import View
 
@@ -85,8 +85,8 @@ class PreparedChildren:
         is_wanting = len(self._ready) < self._count or len(self._empty) > 0
         if is_wanting and os.getpid() in self._usable_by:
             try:
-                watch.add(_filling(weakref.ref(self)), _DELAY_SECONDS)
-            except RuntimeError:  # no thread can be started, as at the interpreter's exit
+                watch_thread.add(_filling(weakref.ref(self)), _DELAY_SECONDS)
+            except BlockingIOError:  # no thread can be made, as at the interpreter's exit
                 _end_empty(self._empty)
 
     def ends_later(self, orphans: Descriptors, namespace: PidNamespace) -> bool:

@@ -135,7 +135,7 @@ def _run(
 ) -> ExitStatus:
     with (
         signals_kept() as mask,
-        counted_output(_bytes(description.output)) as output,
+        counted_output(description.output) as output,
     ):
         given = {**given, "sandbox": description, "signal_mask": mask}
         given["cwd"] = given["cwd"] or _here_if_seen(description)
@@ -171,11 +171,6 @@ def _discard(changes: Changes) -> None:
         changes.discard()
     except OSError as error:
         tell(f"ramet sandbox: the layer of --overlay cannot be removed: {words(error)}")
-
-
-def _bytes(given: int | str | None) -> int | None:
-    """What the description keeps as a number."""
-    return None if given is None else int(given)
 
 
 def _spawned(command: Command, description: Sandbox, cwd: Any, pipes: Iterable[int]) -> Child[None]:

@@ -26,12 +26,12 @@ def _own_cgroup() -> CgroupPlace | None:
 def _pretend(monkeypatch: pytest.MonkeyPatch, *enables: bool) -> None:
     """The controller may be elsewhere: it is switched on only in appearance."""
     answers = iter(enables)
-    words = memory_place._words
+    words = memory_place.words_of
     monkeypatch.setattr(memory_place, "of_this_process", _own_cgroup)
     monkeypatch.setattr(memory_place, "_enable", lambda *_: next(answers))
     monkeypatch.setattr(
         memory_place,
-        "_words",
+        "words_of",
         lambda file: ["memory"] if file.name == "cgroup.controllers" else words(file),
     )
 

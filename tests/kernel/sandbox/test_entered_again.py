@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ramet._workers.template.watching import Watcher
+from ramet._process.watch_thread import WatchThread
 
 from ...constants import PATIENT_SECONDS, SECONDS
 from ...waiting import until
@@ -72,7 +72,7 @@ def test_a_signal_handler_may_start_a_program(also: str) -> None:
 def test_a_call_is_watched_from_within_another() -> None:
     """By a signal handler that submits one while the thread is there for the first."""
 
-    class Interrupted(Watcher):
+    class Interrupted(WatchThread):
         """Whose thread is asked for again while it starts."""
 
         is_asked_again = False
@@ -83,6 +83,6 @@ def test_a_call_is_watched_from_within_another() -> None:
                 self.have_thread()
             super()._start()
 
-    watcher = Interrupted()
-    assert finished(watcher.have_thread)
-    until(lambda: watcher._thread is None)
+    watch = Interrupted()
+    assert finished(watch.have_thread)
+    until(lambda: watch._thread is None)

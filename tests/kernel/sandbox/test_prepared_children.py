@@ -28,9 +28,9 @@ from ramet._process.launching import launch_ahead
 from ramet._process.tree.pid_namespace import PidNamespace
 from ramet._process.tree.subreaper import Subreaper
 from ramet._process.unreaped import reap_ended
+from ramet._process.watch_thread import watch_thread
 from ramet._program import command as command_module
 from ramet._sandbox import prepared_children
-from ramet._sandbox.amounts.watch import watch
 from ramet._sandbox.kept import confinement_of
 from ramet._sandbox.of_program import OfProgram
 from ramet._sandbox.prepared_children import PreparedChildren, _filling
@@ -128,7 +128,7 @@ def test_none_is_made_where_a_path_of_its_layer_goes_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does the thread fail that makes them: the next program tells its caller."""
-    monkeypatch.setattr(watch, "add", lambda *_: 0)  # no other makes one meanwhile
+    monkeypatch.setattr(watch_thread, "add", lambda *_: 0)  # no other makes one meanwhile
     folder = tmp_path / "work"
     folder.mkdir()
     pool = pool_of(Sandbox(write=[folder], overlay=True, warm=1))
@@ -333,7 +333,7 @@ def test_where_none_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_full_descriptor_table(free: int) -> None:
     """With so many free ones one is made, or none is and none of its tasks is left."""
     pool = pool_of(Sandbox(warm=1))
-    until(lambda: watch._thread is None)  # no other makes one meanwhile
+    until(lambda: watch_thread._thread is None)  # no other makes one meanwhile
     pool._ready.popleft().end()
     before = set(procfs.children(os.getpid()))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -359,7 +359,7 @@ def test_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None
     def refused(*_: object) -> None:
         raise RuntimeError
 
-    until(lambda: watch._thread is None)
+    until(lambda: watch_thread._thread is None)
     monkeypatch.setattr("threading.Thread.start", refused)
     sandbox = Sandbox(warm=1)
     assert told("echo well", sandbox) == "well\n"
@@ -392,7 +392,7 @@ def test_a_step_that_fails_is_told_and_nothing_is_left() -> None:
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread makes none and ends none: who wants that calls fill()."""
-    monkeypatch.setattr(watch, "add", lambda *_: 0)
+    monkeypatch.setattr(watch_thread, "add", lambda *_: 0)
 
 
 @pytest.mark.usefixtures("idle")
@@ -488,12 +488,12 @@ def test_where_no_thread_ends_them_the_caller_does(monkeypatch: pytest.MonkeyPat
     """At once."""
 
     def no_thread(*_: object) -> int:
-        raise RuntimeError("can't start new thread")
+        raise BlockingIOError
 
     sandbox = Sandbox(warm=1)
     pool = pool_of(sandbox)
     init = pool._ready[0].ahead.pids[1]
-    monkeypatch.setattr(watch, "add", no_thread)
+    monkeypatch.setattr(watch_thread, "add", no_thread)
     assert ramet.Command(["true"], sandbox=sandbox).spawn().wait().success
     assert not pool._empty
     assert not os.path.exists(f"/proc/{init}")

@@ -56,7 +56,7 @@ class Amounts:
         self._all: WeakSet[ChildCgroup] = WeakSet()
         finalize(self, _close_all, self._all, self._maker)
         self._limits = CgroupLimits(
-            *(_int(sandbox.memory), _int(sandbox.swap) or 0, sandbox.processes, sandbox.cpus)
+            *(sandbox.memory, sandbox.swap or 0, sandbox.processes, sandbox.cpus)
         )
         self.why_no_scope = ""
         self._groups = _grouped(self._find_places())
@@ -67,10 +67,10 @@ class Amounts:
         self.rlimits = _rlimits(sandbox, self.controllers)
         self.affinity = _affinity(sandbox, self.controllers)
         self._watched = Watched(
-            memory=None if "memory" in self.controllers else _int(sandbox.memory),
+            memory=None if "memory" in self.controllers else sandbox.memory,
             cpu_time=sandbox.cpu_time,
             timeout=sandbox.timeout,
-            output=_int(sandbox.output),
+            output=sandbox.output,
         )
 
     def _find_places(self) -> dict[str, CgroupPlace]:
@@ -221,11 +221,6 @@ def _close_all(cgroups: "WeakSet[ChildCgroup]", maker: int) -> None:
             each.close()
 
 
-def _int(given: int | str | None) -> int | None:
-    """What the description keeps as a number of bytes."""
-    return None if given is None else int(given)
-
-
 def _wanted(sandbox: Sandbox) -> frozenset[str]:
     wishes = {
         "memory": sandbox.memory,
@@ -250,15 +245,15 @@ def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, t
     limits: dict[str | int, tuple[int, int]] = {"CORE": (1, 1), **_shared()}
     if sandbox.open_files is not None:
         limits["NOFILE"] = (sandbox.open_files, sandbox.open_files)
-    if (file_size := _int(sandbox.file_size)) is not None:
-        limits["FSIZE"] = (file_size, file_size)
+    if sandbox.file_size is not None:
+        limits["FSIZE"] = (sandbox.file_size, sandbox.file_size)
     if sandbox.cpu_time is not None:
         seconds = math.ceil(_TICKS_MARGIN * sandbox.cpu_time)
         limits["CPU"] = (seconds, seconds + 1)  # SIGXCPU, which can be caught, and then SIGKILL
     if sandbox.processes is not None and "pids" not in controllers:
         most = sandbox.processes + OTHER_TASKS
         limits["NPROC"] = (most, most)
-    if (memory := _int(sandbox.memory)) is not None and "memory" not in controllers:
+    if (memory := sandbox.memory) is not None and "memory" not in controllers:
         reserved = len(os.sched_getaffinity(0)) * RESERVED_BYTES
         limits["DATA"] = (memory + reserved, memory + reserved)
     return {name: within_own(name, *limit) for name, limit in limits.items()}

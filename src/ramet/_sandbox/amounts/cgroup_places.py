@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..._kernel.cgroups import CgroupPlace, of_this_process
 from ..._limits.memory_files import VERSION_1, VERSION_2
-from ..._limits.memory_place import place_in_version_2
+from ..._limits.memory_place import place_in_version_2, words_of
 
 # The controllers of the amounts. "" stands for a hierarchy of version 2 with whatever it counts and does
 # without any: processor time (Linux 4.15) and cgroup.kill (5.14).
@@ -42,7 +42,7 @@ def missing_in_version_2(wanted: frozenset[str], places: dict[str, CgroupPlace])
     if not missing:
         return False
     own = of_this_process("")
-    return own is not None and not missing.isdisjoint(_words(_top(own) / "cgroup.controllers"))
+    return own is not None and not missing.isdisjoint(words_of(_top(own) / "cgroup.controllers"))
 
 
 def _top(own: CgroupPlace) -> Path:
@@ -56,17 +56,10 @@ def _top(own: CgroupPlace) -> Path:
 def _in_version_2(own: Path, controllers: list[str]) -> dict[str, CgroupPlace]:
     """All that this cgroup can give its children: with every controller, or what there is of them."""
     needed = [each for each in controllers if each]
-    there = [each for each in needed if each in _words(own / "cgroup.controllers")]
+    there = [each for each in needed if each in words_of(own / "cgroup.controllers")]
     directory = place_in_version_2(own, there) if there else None
     if directory is None:
         directory = own
-        there = [each for each in there if each in _words(directory / "cgroup.subtree_control")]
+        there = [each for each in there if each in words_of(directory / "cgroup.subtree_control")]
     place = CgroupPlace(VERSION_2, str(directory))
     return dict.fromkeys([*there, *(each for each in controllers if not each)], place)
-
-
-def _words(file: Path) -> list[str]:
-    try:
-        return file.read_text().split()
-    except OSError:
-        return []

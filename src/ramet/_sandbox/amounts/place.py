@@ -14,12 +14,12 @@ from ..._core import Held
 from ..._kernel import pidfd as pidfds
 from ..._limits.memory_files import VERSION_2
 from ..._limits.resident_watch import SECONDS_BETWEEN_LOOKS, ResidentWatch
+from ..._process.watch_thread import watch_thread
 from ...exit_status import ExitStatus
 from .cgroup import ChildCgroup
 from .ending import Facts, amount_of_signal, reason_of
 from .processor_time import tree_seconds
 from .usage import Usage
-from .watch import watch
 
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.002, 1.0
 _KILL_SECONDS, _SHORT_KILL_SECONDS = 1.0, 0.1
@@ -133,7 +133,7 @@ class Place:
         if seconds is not None:
             with Held(self._lock) as take:
                 take()
-                self._number = watch.add(self._look, seconds)
+                self._number = watch_thread.add(self._look, seconds)
 
     def count_output(self, count: int) -> bool:
         """The caller has read so many bytes more of its output or error.
@@ -266,7 +266,7 @@ class Place:
             self._is_over = True
             number, self._number = self._number, None
             if number is not None:
-                watch.remove(number)
+                watch_thread.remove(number)
             resident, self._resident = self._resident, None
             if resident is not None:
                 resident.close()

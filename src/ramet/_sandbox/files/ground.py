@@ -11,14 +11,15 @@ by now.
 import os
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
+from functools import partial
 from operator import attrgetter
-from typing import Any
 
 from ..._core import Held, same_files
 from ..._kernel.clone_bits import NEWNS, NEWUSER
 from ..._kernel.descriptors import Descriptors
+from ..._setup.order import Steps
 from ...errors import SpawnError
 from ..description import Sandbox
 from ..identity.identity import Identity
@@ -33,6 +34,7 @@ from .replaced import ON_NOTHING, MountPoints, are_mounted, identified
 from .root import add_root
 
 _MOUNTS = "/proc/self/mounts"
+_ATTRIBUTES = {"user": "user", "mnt": "mount"}  # of a Ground, by the names in /proc/PID/ns
 
 # What each child is given for itself: two descriptions that differ in these alone have one ground, and so
 # one user. Not ``processes``, which may limit all that a user has, nor ``hostname``, by which a caller has
@@ -73,8 +75,7 @@ class Ground:
         self.is_made_together = not plan.machine.may_copy_mounts
         self._poll = select.poll()
         if "mnt" in plan.namespaces:
-            table = self._held.open(os.open, _MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
-            self._poll.register(table, select.POLLPRI | select.POLLERR)
+            self._poll.register(self._opened(_MOUNTS), select.POLLPRI | select.POLLERR)
         self._make()
 
     def serves(self, sandbox: Sandbox, plan: Plan) -> bool:
@@ -116,40 +117,47 @@ class Ground:
         self._files = led_to(_paths(self._sandbox, view))
         self.view = view
         self.points = ON_NOTHING
-        if "mnt" in self._plan.namespaces:
-            # Before anything is mounted: what is replaced meanwhile is seen.
-            refuse_changed_root(self._sandbox)
-            self.points = identified(mount_points(self._sandbox, view))
-        kinds, write_maps = self._plan.namespaces, self.identity.write_maps
-        if "mnt" not in kinds:
-            if "user" in kinds and self.user < 0:
-                self._keep(NEWUSER, {"user": "user"}, write_maps, lambda _: None)
+        if "mnt" not in self._plan.namespaces:
+            self._make_user()
             return
+        # Before anything is mounted: what is replaced meanwhile is seen.
+        refuse_changed_root(self._sandbox)
+        self.points = identified(mount_points(self._sandbox, view))
         if self.is_made_together:
-            names = {"mnt": "mount"}
-            flags, owner = NEWNS, None
-            if "user" in kinds:
-                names = {"user": "user", **names}
-                flags |= NEWUSER
-                own = self.identity
-                owner = None if own.is_callers else (own.inner_uid, own.inner_gid)
-            self._keep(
-                flags,
-                names,
-                write_maps,
-                lambda steps: add_root(steps, self._sandbox, view, {}, owner=owner),
-            )
-            return
-        user_last = "user" in kinds and self.user < 0
+            self._make_together(view)
+        else:
+            self._make_apart(view)
+
+    def _make_user(self) -> None:
+        """The user namespace alone, if there is to be one; once."""
+        if self._lacks_user:
+            self._keep(NEWUSER, ["user"], _no_steps)
+
+    def _make_together(self, view: View) -> None:
+        """The mounts, in a copy of the caller's, and the user namespace that owns them, if any."""
+        flags, kinds, owner = NEWNS, ["mnt"], None
+        if "user" in self._plan.namespaces:
+            flags, kinds = NEWNS | NEWUSER, ["user", "mnt"]
+            own = self.identity
+            owner = None if own.is_callers else (own.inner_uid, own.inner_gid)
+        add_steps = partial(add_root, sandbox=self._sandbox, view=view, mapped={}, owner=owner)
+        self._keep(flags, kinds, add_steps)
+
+    def _make_apart(self, view: View) -> None:
+        """The mounts, in a copy of bare ones; then, once, the user namespace, which does not own them."""
+        user_last = self._lacks_user
+        kinds = ["mnt", "user"] if user_last else ["mnt"]
         mapped = dict(self._mapped(view))
         self.bare = self.bare or bare_mounts()
-        self._keep(
-            0,
-            {"mnt": "mount", "user": "user"} if user_last else {"mnt": "mount"},
-            write_maps,
-            lambda steps: add_root(steps, self._sandbox, view, mapped, bare=self.bare.number),
-            user_last=user_last,
+        add_steps = partial(
+            add_root, sandbox=self._sandbox, view=view, mapped=mapped, bare=self.bare.number
         )
+        self._keep(0, kinds, add_steps, user_last=user_last)
+
+    @property
+    def _lacks_user(self) -> bool:
+        """Whether a user namespace is to be made: it stays the same when the mounts are made anew."""
+        return "user" in self._plan.namespaces and self.user < 0
 
     def _mapped(self, view: View) -> Iterator[tuple[str, int]]:
         """Namespaces of the named paths whose file systems can map ids, and of the layers' directory."""
@@ -164,48 +172,39 @@ class Ground:
             yield view.layers.path, self._namespace_of(view.layers.path)
 
     def _namespace_of(self, path: str) -> int:
+        """The user namespace for the owner of that path."""
         found = os.stat(path, follow_symlinks=False)
         owner = found.st_uid, found.st_gid
         if owner not in self._owners:
-            kept: list[int] = []
-
-            def keep(namespace: str) -> None:
-                kept.append(self._held.open(os.open, namespace, os.O_RDONLY | os.O_CLOEXEC))
-
-            def write_maps(pid: int) -> None:
-                self.identity.write_maps_of_files(pid, *owner)
-
-            kept_namespaces(NEWUSER, ["user"], write_maps, lambda _: None, keep)
-            self._owners[owner] = kept[0]
+            self._owners[owner] = self._namespace_for(*owner)
         return self._owners[owner]
+
+    def _namespace_for(self, uid: int, gid: int) -> int:
+        kept: list[int] = []
+        kept_namespaces(
+            NEWUSER,
+            ["user"],
+            lambda pid: self.identity.write_maps_of_files(pid, uid, gid),
+            _no_steps,
+            lambda path: kept.append(self._opened(path)),
+        )
+        return kept[0]
 
     def _keep(
         self,
         flags: int,
-        kinds: dict[str, str],
-        write_maps: Any,
-        add_steps: Any,
+        kinds: list[str],
+        add_steps: Callable[[Steps], None],
         *,
         user_last: bool = False,
     ) -> None:
-        def keep(path: str) -> None:
-            name = kinds[os.path.basename(path)]
-            number = getattr(self, name)
-            if number < 0:
-                setattr(self, name, self._held.open(os.open, path, os.O_RDONLY | os.O_CLOEXEC))
-                return
-            opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.dup2(opened, number, inheritable=False)
-            finally:
-                os.close(opened)
-
+        """Have a child make namespaces of these kinds, and keep them; see kept_namespaces()."""
         owner = self.identity.outer_uid if user_last and self.is_its_own else None
         is_shared = owner is None and (user_last or bool(flags & NEWUSER))
         machine = self._plan.machine
         try:
             kept_namespaces(
-                *(flags, list(kinds), write_maps, add_steps, keep),
+                *(flags, kinds, self.identity.write_maps, add_steps, self._keep_one),
                 user_last=user_last,
                 owner=owner,
                 most=most_of_a_sandbox() if is_shared and machine.lowers_counts else None,
@@ -213,6 +212,22 @@ class Ground:
         except SpawnError:
             machine.forget_mounts()
             raise
+
+    def _keep_one(self, path: str) -> None:
+        """By its descriptor, which keeps the number that it had for the one before."""
+        name = _ATTRIBUTES[os.path.basename(path)]
+        number = getattr(self, name)
+        if number < 0:
+            setattr(self, name, self._opened(path))
+            return
+        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.dup2(opened, number, inheritable=False)
+        finally:
+            os.close(opened)
+
+    def _opened(self, path: str) -> int:
+        return self._held.open(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
 
     @property
     def is_its_own(self) -> bool:
@@ -232,3 +247,7 @@ def _paths(sandbox: Sandbox, view: View) -> list[str]:
 def _is_on_one_file_system(whole: str, part: str) -> bool:
     """Not what is mounted below a directory: its ids stay as they are."""
     return whole == part or os.stat(whole).st_dev == os.stat(part).st_dev
+
+
+def _no_steps(_: Steps) -> None:
+    """For kept_namespaces(): the namespaces are all that is wanted."""

@@ -10,6 +10,7 @@ from ..._setup.order import Steps
 from ..description import Sandbox
 from ..own_places import LAYERS, TERMINALS, devices
 from ..view import Shown, View, directories_of, nearest, parent_of
+from .own_files import add_mount
 
 _STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
 _OF_STAGE, _DATA_OF_STAGE = mounts.MS_NOSUID | mounts.MS_NODEV, b"mode=755,size=1m"
@@ -95,7 +96,7 @@ def add_bare_in_empty(steps: Steps) -> None:
     Its root directory takes no files, and is covered by one that does.
     """
     _take_own_umask(steps)
-    _mount(steps, b"tmpfs", b"/", _OF_STAGE, _DATA_OF_STAGE)
+    add_mount(steps, b"tmpfs", b"/", _OF_STAGE, _DATA_OF_STAGE)
     # The path "/" is the root below; ".." of it leads to what is mounted there: path_resolution(7).
     steps.add("chdir", "CHDIR", b"/..", file=b"/..")
     steps.add("chroot", "CHROOT", b".", file=b".")
@@ -197,7 +198,7 @@ def _inside(path: str) -> bytes:
 
 
 def _mount_stage(steps: Steps) -> None:
-    _mount(steps, b"tmpfs", _STAGE, _OF_STAGE, _DATA_OF_STAGE)
+    add_mount(steps, b"tmpfs", _STAGE, _OF_STAGE, _DATA_OF_STAGE)
     steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
 
 
@@ -230,16 +231,12 @@ def _symlink(steps: Steps, path: str, target: str) -> None:
     steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, where, file=where)
 
 
-def _mount(steps: Steps, kind: bytes, where: bytes, flags: int, data: bytes) -> None:
-    steps.add(f"mount({kind.decode()})", "MOUNT", kind, where, kind, flags, data, file=where)
-
-
 def _hide(steps: Steps, hidden: Iterable[Shown]) -> None:
     """An empty directory, or an empty file, in its place."""
     flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC | mounts.MS_RDONLY
     for one in hidden:
         if one.is_directory:
-            _mount(steps, b"tmpfs", _inside(one.path), flags, b"mode=555,size=4k")
+            add_mount(steps, b"tmpfs", _inside(one.path), flags, b"mode=555,size=4k")
         else:
             steps.add(
                 *("mount(MS_BIND)", "MOUNT", b"dev/null", _inside(one.path), 0, 1 << 12, 0),
@@ -248,7 +245,7 @@ def _hide(steps: Steps, hidden: Iterable[Shown]) -> None:
 
 
 def _add_devices(steps: Steps, by_slot: Mapping[int, str]) -> None:
-    _mount(steps, b"tmpfs", b"dev", mounts.MS_NOSUID | mounts.MS_NOEXEC, b"mode=755,size=64k")
+    add_mount(steps, b"tmpfs", b"dev", mounts.MS_NOSUID | mounts.MS_NOEXEC, b"mode=755,size=64k")
     for slot, name in by_slot.items():
         path = os.fsencode(f"dev/{name}")
         steps.add("mknod", "MKNODAT", AT_FDCWD, path, _FILE, 0, file=path)

@@ -116,7 +116,7 @@ def compiled(
 def of_a_call(*, machine: str, wanted: str | None = None, forbidden: str = "refuse") -> Filter:
     """The filter that a call of a template takes beside the template's, which keeps some namespaces.
 
-    ``wanted``: as for filter_of(); beside "strict", what that refuses and the template needed is refused.
+    ``wanted``: as for compiled(); beside "strict", what that refuses and the template needed is refused.
     ``machine``: "x86_64" or "aarch64". ``forbidden``: "refuse" or "kill"; a process has one listener at
     most, the template's, so that "notify" is "refuse" here. It is short, since each call installs
     it. System V's shared memory, semaphores and queues, and POSIX's queues, are refused as well:

@@ -39,7 +39,7 @@ class Captured:
         return self.most_bytes is not None and sum(self._written()) > self.most_bytes
 
     def look(self, child: "CalledChild[Any]") -> bool:
-        """See Watched."""
+        """Kill the call if it has written too much. Returns whether it need not be looked at any more."""
         if self.is_too_much:
             kill_tree(child)
             return True

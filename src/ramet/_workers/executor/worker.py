@@ -14,6 +14,7 @@ from ..._core import wait_readable
 from ..._kernel.signal_handlers import is_from_handler
 from ..._limits.python_stack import StackRequest, await_answers, stack_file
 from ..._process.unreaped import reap_ended
+from ..._process.watch_thread import watch_thread
 from ..._sandbox.files.replaced import are_mounted
 from ...exit_status import ExitStatus
 from ..crossing.call_messages import CALL, written_plan
@@ -23,7 +24,7 @@ from ..template.call_request import AS_IT_IS
 from ..template.called_child import CalledChild
 from ..template.source_files import SourceFiles
 from ..template.template import Template
-from ..template.watching import watcher
+from ..template.watching import watch_call
 from .captured import Captured
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Worker:
         files, captured = _NO_DESCRIPTOR, _captured(rules)
         try:
             if captured is not None and captured.most_bytes is not None:
-                watcher.have_thread()  # while the call can still begin later
+                watch_thread.have_thread()  # while the call can still begin later
             request = template._request(memory=rules.memory, options=rules.options or {})
             if rules.timeout is not None:
                 files = stack_file()
@@ -186,7 +187,7 @@ class Worker:
         self.child._count_beside(captured.memory)
         if captured.most_bytes is not None:
             with suppress(BlockingIOError):  # then it is looked at when the call is over
-                watcher.add(captured, self.child)
+                watch_call(captured, self.child)
 
     def finish(self) -> bool:
         """Let it run a last call, of nothing. Returns whether it was there to take it.

@@ -9,7 +9,8 @@ from ..._core import Held
 from ..._kernel.signal_handlers import is_from_handler
 from ..._limits.byte_counts import parsed_memory
 from ..._limits.resident_watch import limit_data
-from .watching import kill_tree, watcher
+from ..._process.watch_thread import watch_thread
+from .watching import kill_tree, watch_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ class CallMemory:
             return
         if not self.limits_itself:
             self._limit_data(pid)
-        watcher.have_thread()  # while the call can still begin later
+        watch_thread.have_thread()  # while the call can still begin later
 
     def _limit_data(self, pid: int) -> None:
         try:
@@ -70,7 +71,7 @@ class CallMemory:
     def begin(self, child: "CalledChild[Any]") -> None:
         """The call has begun in that child."""
         if self._watch is not None:
-            watcher.add(self, child)
+            watch_call(self, child)
 
     def look(self, child: "CalledChild[Any]") -> bool:
         """Kill the call if it has too much. Returns whether it need not be looked at any more."""

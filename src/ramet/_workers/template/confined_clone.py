@@ -20,9 +20,8 @@ from ..._kernel import clone_bits
 from ..._kernel.clone_args import CloneArgs
 from ..._kernel.names import PR_SET_NAME, WALL
 from ..._kernel.timeouts import checked_timeout
-from ..._preflight.quick_check import refusal
 from ..._process.child import Child, make_child
-from ..._process.clone_call import CheckedCall
+from ..._process.clone_call import CheckedCall, deadline_thread_for
 from ..._process.request import is_by_clone
 from ..._process.tree import pid_namespace
 from ..._sandbox.kept import confinement_of, forget
@@ -81,7 +80,7 @@ def _make(
     child: CalledChild[Any], confinement: OfClone, call: tuple[Any, ...], timeout: float | None
 ) -> None:
     fn, args, options, name = call
-    deadline_thread = None if timeout is None else _deadline_thread()
+    deadline_thread = None if timeout is None else deadline_thread_for()
     place = confinement.new_place()
     layer = None if confinement.layers is None else confinement.layers.new()
     supervision = Supervision(place, confinement.plan.lost, layer)
@@ -164,13 +163,6 @@ def _own_name() -> bytes:
 def _take_name(name: bytes) -> None:
     """The kernel cuts it to 15 bytes. Not by /proc, which a sandbox may be without."""
     _core.do_steps(_core.Plan([("PRCTL", PR_SET_NAME, name, 0, 0, 0)]))
-
-
-def _deadline_thread() -> _core.DeadlineThread:
-    try:
-        return _core.DeadlineThread()
-    except OSError as error:
-        raise refusal(error, 0, 0, "clone") from None
 
 
 # ---- in the copy that makes it

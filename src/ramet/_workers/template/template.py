@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, TypeVarTuple, Unpack
 
-from ... import _core
 from ..._core import Held, new_child, reads_call, wait_readable
 from ..._kernel.names import HasFileno
 from ..._limits.byte_counts import parsed_bytes
 from ..._preflight.hints import warn_at_caller
 from ..._preflight.quick_check import refusal
 from ..._process.child import make_child
+from ..._process.clone_call import deadline_thread_for
 from ..._process.tree import subreaper
 from ..._sandbox.files.replaced import are_mounted
 from ..._setup.options import FunctionOptions, Options
@@ -123,8 +123,9 @@ class Template:
     ) -> Self:
         """A template that is a copy of the calling process as it is, by libc's fork.
 
-        It has all modules and objects of the caller, and of its threads the calling one alone: a lock that
-        another holds meanwhile stays locked there. What was written to shared memory or a file is common.
+        The copy has all modules and objects of the caller, and of its threads the calling one alone: a lock
+        that another holds meanwhile stays locked there. What was written to shared memory or a file is
+        common.
         Parameters, errors and source: see the class.
         """
         made = cls.__new__(cls)
@@ -143,9 +144,9 @@ class Template:
     ) -> "Template":
         """Another template, cloned from this one, that loads more: what this has loaded is shared.
 
-        It is the caller's to close, and does not end with this one; in a sandbox, which is its own then, it
-        does. Once this one is closed, its process is not replaced when it dies. Parameters and errors: see
-        the class.
+        The caller closes the new one. It does not end with this one, but in a sandbox, of which it has one
+        of its own, it does. Once this one is closed, the process of the new one is not replaced when it
+        dies. Parameters and errors: see the class.
         """
         loading = checked_loading(preload, setup, warm, allow)
         return self._derived(Template, loading, spares, spares_memory)
@@ -452,7 +453,7 @@ class Template:
         changes: dict[str, Any],
         files: Sequence[int],
     ) -> None:
-        deadline_thread = None if request.timeout is None else _deadline_thread()
+        deadline_thread = None if request.timeout is None else deadline_thread_for()
         supervision = self._supervision(request) if self._is_supervised else None
         if supervision is not None:
             child._supervision = supervision
@@ -599,7 +600,7 @@ class Template:
         return None if self._start.sandbox is None else self._start.sandbox.new_layer()
 
     def _call_ended(self, child: CalledChild[Any]) -> None:
-        """Its outcome is there: it ends by itself, and another is made in its place."""
+        """Keep a child whose outcome is there until it has ended, and make another in its place."""
         if self._is_closed:  # no call comes any more that would reap it: its handle does
             return
         if child._was_served_in_python:
@@ -670,7 +671,7 @@ class Template:
             )
 
     def _lacking(self, modules: Iterable[str]) -> list[str]:
-        """Those of these modules of the caller that its process has not loaded."""
+        """Which of these modules of the caller the template's process has not loaded."""
         files = {name: getattr(sys.modules.get(name), "__file__", None) for name in modules}
         return [name for name, file in files.items() if file and file not in self._loaded]
 
@@ -743,10 +744,3 @@ def _close_all(links: list[Link]) -> None:
         link.close()
         with suppress(ValueError):  # a signal handler has closed all meanwhile
             links.remove(link)
-
-
-def _deadline_thread() -> _core.DeadlineThread:
-    try:
-        return _core.DeadlineThread()
-    except OSError as error:
-        raise refusal(error, 0, 0, "clone") from None

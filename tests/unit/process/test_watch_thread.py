@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from ramet._sandbox.amounts.watch import Watch
+from ramet._process.watch_thread import WatchThread
 
 from ...constants import SECONDS
 from ...copies import forked
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 def test_it_looks_when_it_was_asked_to() -> None:
     """Each look says when the next one is due, until it wants no more."""
-    watch, seen, over = Watch(), list[float](), threading.Event()
+    watch, seen, over = WatchThread(), list[float](), threading.Event()
 
     def look() -> float | None:
         seen.append(time.monotonic())
@@ -39,7 +39,7 @@ def test_it_looks_when_it_was_asked_to() -> None:
 
 def test_what_is_due_sooner_comes_first() -> None:
     """Whichever was added first."""
-    watch, seen, over = Watch(), list[str](), threading.Event()
+    watch, seen, over = WatchThread(), list[str](), threading.Event()
 
     def look(name: str) -> None:
         seen.append(name)
@@ -54,7 +54,7 @@ def test_what_is_due_sooner_comes_first() -> None:
 
 def test_what_was_removed_is_not_looked_at() -> None:
     """The thread ends when there is nothing else, and a later child has another."""
-    watch, seen = Watch(), list[int]()
+    watch, seen = WatchThread(), list[int]()
     watch.remove(watch.add(lambda: seen.append(1), 0.05))
     until(lambda: watch._thread is None)
     assert seen == []
@@ -66,7 +66,7 @@ def test_what_was_removed_is_not_looked_at() -> None:
 
 def test_a_look_that_removes_itself() -> None:
     """As one that ends its child."""
-    watch, over = Watch(), threading.Event()
+    watch, over = WatchThread(), threading.Event()
     number = 0
 
     def look() -> float:
@@ -83,7 +83,7 @@ def test_a_look_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told as errors in threads are, and done again; other children are looked at."""
     told, calls, over = list[str](), list[int](), threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda what: told.append(str(what.exc_value)))
-    watch = Watch()
+    watch = WatchThread()
 
     def fail() -> float | None:
         calls.append(1)
@@ -103,7 +103,7 @@ def test_a_look_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_copy_of_the_process_looks_at_its_own() -> None:
     """The children of its original are none of its."""
-    watch = Watch()
+    watch = WatchThread()
     number = watch.add(lambda: os._exit(3), 30)
 
     def work() -> None:
@@ -115,3 +115,40 @@ def test_a_copy_of_the_process_looks_at_its_own() -> None:
 
     assert exit_code(forked(work)) == 0
     watch.remove(number)
+
+
+def test_where_no_thread_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller is told, nothing is added, and the next look has a thread again."""
+    watch = WatchThread()
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        for make in (watch.have_thread, lambda: watch.add(lambda: None, 0)):
+            with pytest.raises(BlockingIOError, match=r"no thread .*: can't start new thread"):
+                make()
+    assert not watch._due
+    over = threading.Event()
+    watch.add(lambda: over.set(), 0)
+    assert over.wait(SECONDS)
+    until(lambda: watch._thread is None)
+
+
+def test_a_thread_that_is_made_ahead_is_there_for_a_while() -> None:
+    """As long as an idle one waits for work."""
+    watch, seen = WatchThread(), list[threading.Thread]()
+    watch.have_thread()
+    made = watch._thread
+    watch.add(lambda: seen.append(threading.current_thread()), 0.1)
+    until(lambda: watch._thread is None)
+    assert seen == [made]
+
+
+def test_what_is_due_soon_after_another_comes_with_it() -> None:
+    """The thread wakes once for both, and not before the first of them is due."""
+    watch = WatchThread()
+    watch._due = {1: (10.0, lambda: None), 2: (10.004, lambda: None), 3: (10.1, lambda: None)}
+    assert watch._due_by(9.999) == []
+    assert [number for number, _ in watch._due_by(10.0)] == [1, 2]
