@@ -13,6 +13,9 @@ from .._core import Held
 
 # So long an idle thread waits for work before it ends, and so late it may notice that there is none.
 _LONGEST_PAUSE_SECONDS = 0.25
+# It wakes as often meanwhile as calls are looked at: who adds the next look need not wake it, which would
+# take the interpreter from the caller while a call begins.
+_IDLE_PAUSE_SECONDS = 0.01
 # What is due so soon after another is looked at with it: looks with the same pause come together, and the
 # thread wakes once for them.
 _SLACK_SECONDS = 0.005
@@ -36,13 +39,13 @@ class WatchThread:
         self._changed = threading.Condition()  # with an RLock: a signal handler may add one as well
         self._due: dict[int, tuple[float, Look]] = {}
         self._numbers = count(_NOTHING + 1)
-        self._wakes_at = 0.0
+        self._wakes_at = self._ends_at = 0.0
         self._thread: threading.Thread | None = None
         self._maker = os.getpid()
 
     def have_thread(self) -> None:
         """Have it there for a look that is added soon. BlockingIOError: no thread can be made."""
-        self._add(_NOTHING, _look_at_nothing, _LONGEST_PAUSE_SECONDS)
+        self._add(_NOTHING, _look_at_nothing, _IDLE_PAUSE_SECONDS)
 
     def add(self, look: Look, seconds: float) -> int:
         """Look in so many seconds. Returns the number for remove(). BlockingIOError as above."""
@@ -93,11 +96,13 @@ class WatchThread:
         """Until a look is due, or one was added. Returns False when the thread is to end."""
         with Held(self._changed) as take:
             take()
-            now = time.monotonic()
-            self._wakes_at = min(self._nearest(), now + _LONGEST_PAUSE_SECONDS)
+            now, pause = time.monotonic(), _IDLE_PAUSE_SECONDS
+            if self._due:
+                self._ends_at, pause = now + _LONGEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS
+            self._wakes_at = min(self._nearest(), now + pause)
             if self._wakes_at > now:
                 self._changed.wait(self._wakes_at - now)
-            if not self._due and time.monotonic() >= self._wakes_at:
+            if not self._due and time.monotonic() >= self._ends_at:
                 self._thread = None
                 return False
             return True
