@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 import ramet
-from ramet._workers.template.followed_caller import CALLS_BEFORE, FollowedCaller
+from ramet._workers.template.followed_caller import FollowedCaller
 from ramet._workers.template.link import Link
+from ramet._workers.template.telling import CALLS_BEFORE
 from ramet.errors import ResultError
 
 from .test_calls_interrupted import ASKING, Heard, codes_of, raising_at
@@ -232,7 +233,23 @@ def test_threads_call_while_it_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     assert wrong == []
 
 
-def test_a_template_that_may_not_follow_is_asked_no_more(
+def test_one_that_could_not_be_told_is_told_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No descriptor may have been free at that moment, of this process or of the template."""
+    with ramet.Template(preload=[__name__]) as template:
+        monkeypatch.chdir(tmp_path)
+        with monkeypatch.context() as full:
+            full.setattr(Link, "_tell", lambda *_: False)
+            for _ in range(ENOUGH):
+                assert template.clone(_state).result() == _own_state()
+        assert _directory_of(template) != str(tmp_path)
+        for _ in range(2 * ENOUGH):
+            assert template.clone(_state).result() == _own_state()
+        assert _directory_of(template) == str(tmp_path)
+
+
+def test_a_template_that_may_not_follow(
     root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its calls fail as each of them did, and hold again elsewhere."""

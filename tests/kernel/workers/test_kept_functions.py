@@ -14,15 +14,16 @@ import pytest
 
 import ramet
 from ramet._workers.in_call import kept_functions
-from ramet._workers.template.kept_functions import _CALLS_BEFORE, KeptFunctions
+from ramet._workers.template.kept_functions import KeptFunctions
 from ramet._workers.template.link import Link
+from ramet._workers.template.telling import CALLS_BEFORE
 
 from .test_calls_interrupted import ASKING, Heard, codes_of, raising_at
 
 pytest.importorskip("cloudpickle")
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-ENOUGH = _CALLS_BEFORE + 1
+ENOUGH = CALLS_BEFORE + 1
 _KEEPING = ASKING | codes_of(
     Link.keep,
     Link._tell,
@@ -169,7 +170,7 @@ def test_a_handler_that_raises_meanwhile_leaves_it_right(spares: int) -> None:
     with ramet.Template(preload=[__name__], spares=spares) as template:
         for step in itertools.count(1):
             fn = adding(step)
-            for _ in range(_CALLS_BEFORE - 1):
+            for _ in range(CALLS_BEFORE - 1):
                 _require(template, fn, step)
             was_interrupted = _is_interrupted(template, fn, step)
             for _ in range(2):

@@ -12,7 +12,8 @@ import pytest
 
 from ramet._workers.crossing.pickling import CallByValue, light_call
 from ramet._workers.in_call import kept_functions
-from ramet._workers.template.kept_functions import _CALLS_BEFORE, _MOST_COUNTED, KeptFunctions
+from ramet._workers.template.kept_functions import _MOST_COUNTED, KeptFunctions
+from ramet._workers.template.telling import CALLS_BEFORE
 
 pytest.importorskip("cloudpickle")
 
@@ -113,14 +114,15 @@ def test_no_module_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "colorsys" not in sys.modules
 
 
-def test_one_is_due_once() -> None:
-    """At one call of it, and not where others have come between that are too many to count."""
+def test_when_one_is_due() -> None:
+    """Ever more rarely where it is refused, and not where too many others have come between to count."""
     functions, call = KeptFunctions(), _call_of(lambda: 1)
-    assert [functions.is_due(call) for _ in range(2 * _CALLS_BEFORE)] == [
-        number == _CALLS_BEFORE for number in range(1, 2 * _CALLS_BEFORE + 1)
-    ]
+    due = [number for number in range(1, 100) if functions.is_due(call)]
+    assert due == [4, 8, 16, 32, 64]
+    functions.is_kept(call, functions.next_name())
+    assert not any(functions.is_due(call) for _ in range(100))
     other = _call_of(lambda: 2)
-    for _ in range(_CALLS_BEFORE - 1):
+    for _ in range(CALLS_BEFORE - 1):
         functions.is_due(other)
     for number in range(_MOST_COUNTED):
         assert not functions.is_due(_call_of(lambda number=number: number))

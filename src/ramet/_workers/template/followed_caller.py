@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .telling import is_time
+
 if TYPE_CHECKING:
     from .confined_start import Confined
     from .starting import Started
-
-# To tell the template costs as much as to tell a few calls, and the spares that it has made end. What
-# differs at each call, such as a variable with the name of a test, is told to that call alone.
-CALLS_BEFORE = 4
 
 
 class FollowedCaller:
@@ -34,7 +32,7 @@ class FollowedCaller:
         if changes != self._last:
             self._last, self._times = changes, 0
         self._times += 1
-        return self._times == CALLS_BEFORE  # once: what it refuses, it would refuse again
+        return is_time(self._times)
 
     def _tell_process(self) -> None:
         before, now = self.state, self.state.now()

@@ -7,8 +7,8 @@ from typing import Any
 from ..._core import plain_bytes
 from ..crossing.pickling import CallByValue
 from ..in_call import kept_functions
+from .telling import is_time
 
-_CALLS_BEFORE = 4  # see followed_caller.py
 _MOST_COUNTED = 16
 _MOST_KEPT = 64  # for as long as the process is there
 
@@ -22,13 +22,13 @@ class KeptFunctions:
         self._numbers = itertools.count()
 
     def is_due(self, call: CallByValue) -> bool:
-        """To be asked at each call: whether it is worth the while to have its function kept now."""
+        """To be asked at each call: whether to have its function kept now."""
         calls = self._calls.pop(call.function, 0) + 1
         self._calls[call.function] = calls
         if len(self._calls) > _MOST_COUNTED:
             self._calls.popitem(last=False)
-        # Once: what was refused would be refused again.
-        return calls == _CALLS_BEFORE and len(self._names) < _MOST_KEPT
+        may_be = call.function not in self._names and len(self._names) < _MOST_KEPT
+        return may_be and is_time(calls)
 
     def next_name(self) -> str:
         """One that no function has had."""
