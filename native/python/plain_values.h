@@ -7,7 +7,7 @@
 
 #include "core.h"
 
-#define CORE_MOST_PLAIN_BYTES ((size_t)1 << 14)
+#define CORE_MOST_PLAIN_BYTES 16384
 
 /* Writes the value. How many bytes it takes, -1 when it is not plain or takes more; sets no exception. */
 Py_ssize_t core_plain_write(PyObject *value, char *place, size_t room);

@@ -47,6 +47,7 @@ EQUAL = [
     ("_setup.descriptor_moves", "_MOST_SENT", "child/descriptor_message.h", "RAMET_MOST_SENT"),
     ("_setup.step_makers", "_ALL_BITS", "child/plan.h", "RAMET_UNCHANGED"),
     ("_workers.crossing.messages", "_ALIGNMENT", "python/huge_pages.c", "ALIGNMENT"),
+    ("_workers.crossing.pickling", "_MOST_ALONE", "python/plain_values.h", "CORE_MOST_PLAIN_BYTES"),
     ("_workers.crossing.template_messages", "MADE", "python/channel.h", "CORE_MADE"),
     ("_workers.crossing.template_messages", "MAKE", "python/channel.h", "CORE_MAKE"),
     ("_workers.crossing.call_messages", "CALL", "python/channel.h", "CORE_CALL"),

@@ -141,6 +141,21 @@ def test_a_call_names_what_is_kept() -> None:
     assert functions.named((b"other",)) == (b"other",)
 
 
+def test_a_long_function_is_not_pickled_to_its_end() -> None:
+    """All of the call is pickled then, and twice would take twice as long."""
+    asked = 0
+
+    class Asked:
+        def __reduce__(self) -> Any:
+            nonlocal asked
+            asked += 1
+            return str, (str(asked) * 1000,)
+
+    many = [Asked() for _ in range(2000)]
+    assert light_call(lambda: many, (), {}) is None
+    assert 0 < asked < 500
+
+
 def test_what_is_no_call_by_value_alone() -> None:
     """A function with a name, other callables, arguments that are not plain, what is long."""
     assert type(light_call(math.sqrt, (2,), {})) is tuple
@@ -148,5 +163,7 @@ def test_what_is_no_call_by_value_alone() -> None:
     assert light_call(lambda value: value, ({1},), {}) is None
     long = "x" * (1 << 14)
     assert light_call(lambda: long, (), {}) is None
+    outside = pickle.PickleBuffer(bytearray(9))
+    assert light_call(lambda: outside, (), {}) is None
     lock = __import__("threading").Lock()
     assert light_call(lambda: lock, (), {}) is None

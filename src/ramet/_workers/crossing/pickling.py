@@ -14,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from io import BytesIO
 from types import CodeType, FunctionType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..._core import named_call, plain_bytes, plain_value
 from ..._kernel.signal_handlers import is_from_handler
@@ -23,9 +23,13 @@ from ..._process.tensors import dumps
 from .by_value import by_value_pickler
 from .methods_by_name import without_state
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 _PROTOCOL = 5
 FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a letter
 _CLOUDPICKLE = b"cloudpickle"  # the module of what makes the function
+_MOST_ALONE = 1 << 14  # bytes, as CORE_MOST_PLAIN_BYTES of native/python/plain_values.h
 _PLACE_OF_FUNCTION = 64  # bytes, among which that is named
 _BY_NAME_IN_MAIN = b"__main__"
 _OF_CONNECTIONS = b"multiprocessing.connection"
@@ -116,6 +120,19 @@ def loaded(parts: Sequence[Any]) -> Any:
     return pickle.loads(data, buffers=buffers)
 
 
+class _Short(BytesIO):
+    """Takes no more than a plain value may have: a longer pickle is given up, and not made twice."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        if self.tell() + memoryview(data).nbytes > _MOST_ALONE:
+            raise ValueError("the pickle is too long")
+        return super().write(data)
+
+
+def _refuse_buffer(_: object) -> None:
+    raise ValueError("the pickle has a buffer outside of it")
+
+
 class CallByValue(tuple[bytes]):  # noqa: SLOT001 - what it is made of goes with it
     """The call of a function by value, its pickle, with plain arguments: one that a template may keep.
 
@@ -143,13 +160,17 @@ def _by_value_alone(
     fn: FunctionType, args: tuple[Any, ...], keywords: dict[str, Any]
 ) -> CallByValue | None:
     """None where it cannot be, or needs more than its pickle."""
+    pickler = by_value_pickler()
+    if pickler is None:
+        return None
     try:
-        function, *buffers = pickled(fn)
+        pickler(stream := _Short(), _PROTOCOL, buffer_callback=_refuse_buffer).dump(fn)
     except Exception as error:
         if is_from_handler(error):
             raise
         return None  # who pickles all of the call says why
-    if buffers or not is_by_value(function) or _MULTIPROCESSING in function:
+    function = stream.getvalue()
+    if not is_by_value(function) or _MULTIPROCESSING in function:
         return None
     written = plain_bytes((None, function, args, keywords))
     if written is None:
