@@ -496,9 +496,12 @@ def test_a_reaped_program_is_not_told_as_running(nothing_left: object) -> None:
             await anyio.sleep_forever()
 
     async def main() -> None:
-        for act in (block, lambda: ramet.aio.run(["sleep", "1000"])):
+        for act, has_begun in (
+            (block, lambda: ended),
+            (lambda: ramet.aio.run(["sleep", "1000"]), children_of_threads),
+        ):
             task = asyncio.ensure_future(act())
-            while not children_of_threads():
+            while not has_begun():
                 await anyio.lowlevel.checkpoint()
             task.cancel()
             await asyncio.sleep(0)

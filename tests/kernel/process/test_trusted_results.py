@@ -185,11 +185,11 @@ def test_of_a_trusted_child_nobody_asks_what_it_may_do(nothing_left: object) -> 
         return int(counted.split()[0])
 
     for trusted in (True, False, None):  # with what is read once
-        reads_for({"a": [1]}, trusted)
+        reads_for({"a": {1}}, trusted)
     for_a_number = reads_for(3, trusted=None)
-    assert reads_for({"a": [1]}, trusted=None) > for_a_number
-    assert reads_for({"a": [1]}, trusted=True) == for_a_number
-    assert reads_for({"a": [1]}, trusted=False) == for_a_number
+    assert reads_for({"a": {1}}, trusted=None) > for_a_number
+    assert reads_for({"a": {1}}, trusted=True) == for_a_number
+    assert reads_for({"a": {1}}, trusted=False) == for_a_number
 
 
 def test_a_plain_child_may_send_anything(tmp_path: Path, nothing_left: object) -> None:

@@ -37,7 +37,7 @@ def some() -> list[object]:
 
 def nested() -> object:
     """What is no plain value."""
-    return [[1], [2]]
+    return [{1}, {2}]
 
 
 def long() -> str:
@@ -151,7 +151,7 @@ def test_what_has_changed_is_sent(
 @pytest.mark.parametrize(
     ("fn", "kind", "expected"),
     [
-        (nested, None, [[1], [2]]),
+        (nested, None, [{1}, {2}]),
         (long, None, LONG),
         (fails, KeyError, "why"),
         (ends, ramet.ChildDied, "7"),
