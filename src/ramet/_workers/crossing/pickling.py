@@ -14,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from io import BytesIO
 from types import CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..._core import named_call, plain_bytes, plain_value
 from ..._kernel.signal_handlers import is_from_handler
@@ -22,9 +22,6 @@ from ..._process.result_layout import in_words
 from ..._process.tensors import dumps
 from .by_value import by_value_pickler
 from .methods_by_name import without_state
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 _PROTOCOL = 5
 FIRST_OF_PICKLE = 0x80  # of protocol 2 and later; what is plain begins with a letter
@@ -123,7 +120,7 @@ def loaded(parts: Sequence[Any]) -> Any:
 class _Short(BytesIO):
     """Takes no more than a plain value may have: a longer pickle is given up, and not made twice."""
 
-    def write(self, data: "ReadableBuffer", /) -> int:
+    def write(self, data: Any, /) -> int:
         if self.tell() + memoryview(data).nbytes > _MOST_ALONE:
             raise ValueError("the pickle is too long")
         return super().write(data)
