@@ -1,5 +1,6 @@
 """Names of cgroups that tell who made them: what a killed process has left is removed by a later one."""
 
+import atexit
 import contextlib
 import itertools
 import os
@@ -53,7 +54,7 @@ def remove(directory: Path) -> bool:
 
 
 def remove_or_keep(directory: Path) -> None:
-    """Remove it; while a process is still in it, remember it for remove_kept()."""
+    """Remove it; while a process is still in it, later: at a remove_kept(), or the end of this process."""
     if not remove(directory):
         _occupied.append(directory)
 
@@ -66,6 +67,7 @@ def remove_kept() -> None:
 
 
 _occupied: deque[Path] = deque()
+atexit.register(remove_kept)
 
 
 def _is_left(name: str) -> bool:

@@ -4,6 +4,8 @@ import contextlib
 import gc
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from ramet._limits.memory import CgroupBudget, MemoryBudget, MemoryLimits
 
+from ...constants import SECONDS
 from ...copies import forked
 from ...kernels import PEAKS_ARE_COUNTED
 from ...waiting import exit_code
@@ -266,6 +269,36 @@ def test_what_a_killed_process_left_is_removed_by_the_next(limits: MemoryLimits)
     assert [each for each in place.iterdir() if f"-{pid}-" in each.name]
     MemoryLimits(BUDGET).close()
     assert not [each for each in place.iterdir() if f"-{pid}-" in each.name]
+
+
+OCCUPIED_UNTIL_THE_END = """
+import os, sys
+from ramet._limits.memory import MemoryLimits
+limits = MemoryLimits(1 << 26)
+budget = limits.take()
+(entered, enter), (released, release) = os.pipe(), os.pipe()
+if (pid := os.fork()) == 0:
+    os.write(budget.entry, b"0")
+    os.write(enter, b"x")
+    os.read(released, 1)
+    os._exit(0)
+os.read(entered, 1)
+limits.give_back(budget)
+limits.close()
+print(budget.path, budget.path.exists())
+os.write(release, b"x")
+os.waitpid(pid, 0)
+"""
+
+
+@pytest.mark.usefixtures("limits", "nothing_left")
+def test_one_that_was_occupied_is_removed_at_the_end_of_the_process() -> None:
+    """A process that its call has left was still in it as all others were removed."""
+    argv = [sys.executable, "-c", OCCUPIED_UNTIL_THE_END]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=True)
+    path, was_there = done.stdout.split()
+    assert was_there == "True"
+    assert not Path(path).exists()
 
 
 @pytest.mark.usefixtures("nothing_left")
