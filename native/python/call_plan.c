@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "plain_values.h"
+#include "plan_object.h"
 #include "words.h"
 
 /* In this order, as src/ramet/_workers/crossing/call_messages.py writes them. */
@@ -14,6 +16,7 @@
 #define ANSWER 's'
 #define WRITE 'o'
 #define NOT_LAST '+'
+#define STEPS '=' /* all that follows */
 
 #define STACK_SIGNAL (SIGRTMAX - 1) /* src/ramet/_limits/python_stack.py */
 
@@ -36,6 +39,11 @@ bool core_read_call_plan(const char *text, size_t length, struct core_call_plan 
         plan->outputs = *text++ == WRITE;
     if (text < end && *text == NOT_LAST)
         plan->last = *text++ != NOT_LAST;
+    if (text < end && *text == STEPS) {
+        plan->steps = text + 1;
+        plan->length = (size_t)(end - plan->steps);
+        text = end;
+    }
     return text == end && (!plan->outputs || has_streams());
 }
 
@@ -81,12 +89,52 @@ static bool write_to(const int *outputs)
     return true;
 }
 
-bool core_carry_out_plan(const struct core_call_plan *plan, const int *descriptors)
+/* Two tuples: the operations, and for each its label and the file that it is about. */
+static bool are_steps(PyObject *steps)
+{
+    return PyTuple_CheckExact(steps) && PyTuple_GET_SIZE(steps) == 2 && PyTuple_CheckExact(PyTuple_GET_ITEM(steps, 0)) &&
+           PyTuple_CheckExact(PyTuple_GET_ITEM(steps, 1)) &&
+           PyTuple_GET_SIZE(PyTuple_GET_ITEM(steps, 0)) == PyTuple_GET_SIZE(PyTuple_GET_ITEM(steps, 1));
+}
+
+PyObject *core_steps_of_plan(const struct core_call_plan *plan)
+{
+    if (plan->length == 0)
+        return Py_NewRef(Py_None);
+    PyObject *steps = core_plain_read(plan->steps, plan->length);
+    if (steps != NULL && !are_steps(steps)) {
+        PyErr_SetString(PyExc_ValueError, "invalid steps of a call: expected two tuples of one length");
+        Py_CLEAR(steps);
+    }
+    return steps;
+}
+
+static PyObject *carry_out_steps(PyObject *steps)
+{
+    PyObject *plan = core_plan_of(PyTuple_GET_ITEM(steps, 0));
+    if (plan == NULL)
+        return NULL;
+    int step, error;
+    bool done = core_do_plan(((PlanObject *)plan)->plan, &step, &error);
+    Py_DECREF(plan);
+    if (!done)
+        return PyErr_NoMemory();
+    if (step < 0)
+        return Py_NewRef(Py_None);
+    PyObject *label, *file;
+    if (!PyArg_ParseTuple(PyTuple_GET_ITEM(PyTuple_GET_ITEM(steps, 1), step), "OO:label", &label, &file))
+        return NULL;
+    return Py_BuildValue("OiO", label, error, file);
+}
+
+PyObject *core_carry_out_plan(const struct core_call_plan *plan, PyObject *steps, const int *descriptors)
 {
     for (int i = 0; i < plan->entries; i++)
         if (!enter(*descriptors++))
-            return false;
+            return NULL;
     if (plan->stack && !answer_requests(*descriptors++))
-        return false;
-    return !plan->outputs || write_to(descriptors);
+        return NULL;
+    if (plan->outputs && !write_to(descriptors))
+        return NULL;
+    return steps == Py_None ? Py_NewRef(steps) : carry_out_steps(steps);
 }

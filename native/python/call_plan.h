@@ -7,6 +7,8 @@ struct core_call_plan {
     int entries;         /* of cgroups */
     bool stack, outputs; /* a file for its stack; two for its output */
     bool last;
+    const char *steps; /* of its setup, as core_plain_write() has written them */
+    size_t length;     /* 0: none */
 };
 
 /* Whether the plan is one of letters, or says nothing. */
@@ -15,5 +17,11 @@ bool core_read_call_plan(const char *text, size_t length, struct core_call_plan 
 /* How many come with it. */
 int core_descriptors_of_plan(const struct core_call_plan *plan);
 
-/* They are taken over. False with an exception set. */
-bool core_carry_out_plan(const struct core_call_plan *plan, const int *descriptors);
+/* The steps, to be read while the message is there; None for none. NULL with an exception set. */
+PyObject *core_steps_of_plan(const struct core_call_plan *plan);
+
+/*
+ * The descriptors are taken over. None; or what of the steps failed: its label, the errno, and the file that it is about or None.
+ * NULL with an exception set.
+ */
+PyObject *core_carry_out_plan(const struct core_call_plan *plan, PyObject *steps, const int *descriptors);

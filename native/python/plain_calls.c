@@ -149,6 +149,18 @@ static PyObject *not_begun(enum core_served why, bool last)
     return PyErr_ExceptionMatches(PyExc_Exception) ? answer(why, core_take_exception(), last) : NULL;
 }
 
+/* Whether all that the plan says is done; if not, what came of the call, as not_begun() gives it. */
+static bool is_prepared(const struct core_call_plan *plan, PyObject *steps, const int *descriptors, PyObject **found)
+{
+    PyObject *failed = core_carry_out_plan(plan, steps, descriptors);
+    if (failed == Py_None) {
+        Py_DECREF(failed);
+        return true;
+    }
+    *found = failed == NULL ? not_begun(CORE_SERVED_UNPREPARED, true) : answer(CORE_SERVED_STEP_FAILED, failed, true);
+    return false;
+}
+
 /* The function is that of the call, or its pickle, which is read now. */
 static PyObject *serve_function(ChannelObject *self, const struct core_around *around, PyObject *call, PyObject *fn, bool last)
 {
@@ -162,7 +174,7 @@ static PyObject *serve_function(ChannelObject *self, const struct core_around *a
 }
 
 /* A call of a function that is there by its name, or is a pickle. NULL without an exception for another, whose message stays. */
-static PyObject *serve_alone(ChannelObject *self, const struct core_around *around, const struct place *place)
+static PyObject *serve_alone(ChannelObject *self, const struct core_around *around, const struct place *place, PyObject *steps)
 {
     PyObject *call = core_plain_read(place->call, place->length), *fn = NULL, *found = NULL;
     const bool is_known = call != NULL && is_call(call), is_pickled = is_known && PyTuple_GET_ITEM(call, 0) == Py_None;
@@ -173,36 +185,50 @@ static PyObject *serve_alone(ChannelObject *self, const struct core_around *arou
         int descriptors[MOST_DESCRIPTORS];
         core_channel_take_descriptors(self, descriptors, core_descriptors_of_plan(&place->plan));
         core_channel_drop(self, place->end);
-        found = core_carry_out_plan(&place->plan, descriptors) ? serve_function(self, around, call, fn, place->plan.last)
-                                                               : not_begun(CORE_SERVED_UNPREPARED, true);
+        if (is_prepared(&place->plan, steps, descriptors, &found))
+            found = serve_function(self, around, call, fn, place->plan.last);
     }
     Py_XDECREF(fn);
     Py_XDECREF(call);
     return found;
 }
 
-/* Of a message that was taken. */
-static bool carry_out(const struct core_call_plan *plan, PyObject *taken)
+static PyObject *serve_message(ChannelObject *self, const struct core_around *around, PyObject *message, bool last)
 {
+    PyObject *call = core_read_pickled_call(PyTuple_GET_ITEM(message, 1));
+    if (call == NULL)
+        return not_begun(CORE_SERVED_UNREAD, last);
+    PyObject *found = call_one(self, around, (struct called){PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1), NULL}, last);
+    Py_DECREF(call);
+    return found;
+}
+
+static PyObject *serve_pickled(ChannelObject *self, const struct core_around *around, const struct core_call_plan *plan, PyObject *steps)
+{
+    PyObject *message = core_channel_take(self), *found = NULL;
+    if (message == NULL)
+        return NULL;
+    PyObject *taken = PyTuple_GET_ITEM(message, 2);
     int descriptors[MOST_DESCRIPTORS];
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(taken); i++)
         descriptors[i] = (int)PyLong_AsLong(PyTuple_GET_ITEM(taken, i));
-    return core_carry_out_plan(plan, descriptors);
+    if (is_prepared(plan, steps, descriptors, &found))
+        found = serve_message(self, around, message, plan->last);
+    Py_DECREF(message);
+    return found;
 }
 
-static PyObject *serve_pickled(ChannelObject *self, const struct core_around *around, const struct core_call_plan *plan)
+/* NULL without an exception for what is for Python; the message stays then. */
+static PyObject *serve_little(ChannelObject *self, const struct core_around *around, const struct place *place)
 {
-    PyObject *message = core_channel_take(self), *call = NULL, *found = NULL;
-    if (message == NULL)
+    const bool plain = is_plain(place);
+    if (!plain && !core_is_pickled(place->call, place->length))
         return NULL;
-    if (!carry_out(plan, PyTuple_GET_ITEM(message, 2)))
-        found = not_begun(CORE_SERVED_UNPREPARED, true);
-    else if ((call = core_read_pickled_call(PyTuple_GET_ITEM(message, 1))) == NULL)
-        found = not_begun(CORE_SERVED_UNREAD, plan->last);
-    else
-        found = call_one(self, around, (struct called){PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1), NULL}, plan->last);
-    Py_DECREF(message);
-    Py_XDECREF(call);
+    PyObject *steps = core_steps_of_plan(&place->plan);
+    if (steps == NULL)
+        return NULL;
+    PyObject *found = plain ? serve_alone(self, around, place, steps) : serve_pickled(self, around, &place->plan, steps);
+    Py_DECREF(steps);
     return found;
 }
 
@@ -211,12 +237,8 @@ PyObject *core_serve_plain_call(ChannelObject *self, const struct core_around *a
     struct place place;
     PyObject *found = NULL;
     *goes_on = false;
-    if (asks_for_little(self, &place)) {
-        if (is_plain(&place))
-            found = serve_alone(self, around, &place);
-        else if (core_is_pickled(place.call, place.length))
-            found = serve_pickled(self, around, &place.plan);
-    }
+    if (asks_for_little(self, &place))
+        found = serve_little(self, around, &place);
     if (found == NULL)
         return PyErr_Occurred() ? NULL : answer(CORE_SERVED_ANOTHER, core_channel_take(self), false);
     *goes_on = !place.plan.last && PyLong_AsLong(PyTuple_GET_ITEM(found, 0)) == CORE_SERVED_ALONE;

@@ -116,6 +116,8 @@ static bool lay_operand(struct layout *layout, PyObject *operand, uintptr_t *val
         return lay_string(layout, operand, value);
     if (PyTuple_Check(operand))
         return lay_strings(layout, operand, value);
+    if (PyList_Check(operand) && PyList_GET_SIZE(operand) == 1) /* bytes that are no string: those of a plain value */
+        return lay_buffer(layout, PyList_GET_ITEM(operand, 0), value);
     if (PyObject_CheckBuffer(operand))
         return lay_buffer(layout, operand, value);
     return read_number(operand, value);
@@ -216,27 +218,32 @@ static char *laid_out(struct layout *layout, PyObject *steps)
     return NULL;
 }
 
-static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+PyObject *core_plan_of(PyObject *steps)
 {
-    static char *names[] = {"steps", NULL};
-    PyObject *steps;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!:Plan", names, &PyList_Type, &steps))
-        return NULL;
-    PyObject *fixed = PyList_AsTuple(steps);
-    if (fixed == NULL)
-        return NULL;
     struct layout layout = {0};
-    char *block = laid_out(&layout, fixed);
+    char *block = laid_out(&layout, steps);
     ramet_environment_release(&layout.environment);
-    Py_DECREF(fixed);
     if (block == NULL)
         return NULL;
-    PlanObject *self = (PlanObject *)type->tp_alloc(type, 0);
+    PlanObject *self = (PlanObject *)Plan_Type.tp_alloc(&Plan_Type, 0);
     if (self == NULL)
         free(block);
     else
         self->plan = (struct ramet_plan *)block;
     return (PyObject *)self;
+}
+
+static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"steps", NULL};
+    PyObject *steps;
+    (void)type; /* it has no subclass */
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!:Plan", names, &PyList_Type, &steps))
+        return NULL;
+    PyObject *fixed = PyList_AsTuple(steps);
+    PyObject *plan = fixed == NULL ? NULL : core_plan_of(fixed);
+    Py_XDECREF(fixed);
+    return plan;
 }
 
 PyObject *core_failure(const struct ramet_report *report)

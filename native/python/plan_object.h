@@ -11,6 +11,9 @@ typedef struct {
 
 extern PyTypeObject Plan_Type, Underway_Type, Ahead_Type;
 
+/* Of a tuple of steps. NULL with an exception set. */
+PyObject *core_plan_of(PyObject *steps);
+
 /* What came of a launch: None, or (failed step, its errno). */
 PyObject *core_failure(const struct ramet_report *report);
 

@@ -1,7 +1,7 @@
 """A function whose child sets itself up first, with the options that programs have."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from .. import _core
@@ -12,14 +12,24 @@ from .._process.result_channel import FailedStep
 from .._setup.conflicts import refuse_conflicts
 from .._setup.descriptor_moves import Moves
 from .._setup.joined_namespaces import joined_namespaces
+from .._setup.order import Steps
 from .._setup.rows import FUNCTION_OPTIONS
 from .._setup.step_makers import Setup
 from .._setup.step_reasons import reason_among
 from .._setup.steps import steps_of
-from .._setup.validate import validate
+from .._setup.validate import ValidatedOptions, validate
 from ..errors import SpawnError, spawn_error
 
 T = TypeVar("T")
+
+
+def steps_of_function(
+    validated: ValidatedOptions, flags: int, joined: Sequence[tuple[str, int, int]] = ()
+) -> Steps:
+    """What its child does first. joined: the namespaces, see joined_namespaces()."""
+    # Unlike a program's, they are what the function was written for.
+    own: ValidatedOptions = {"close_fds": False, "restore_signals": False, **validated}
+    return steps_of(Setup(validated=own, flags=flags, moves=Moves(own), joined=joined))
 
 
 class FunctionSetup:
@@ -32,8 +42,6 @@ class FunctionSetup:
         self, options: Mapping[str, Any], flags: int, *, for_its_children: bool = False
     ) -> None:
         validated = validate(options, FUNCTION_OPTIONS)
-        # Unlike a program's, they are what the function was written for.
-        validated = {"close_fds": False, "restore_signals": False, **validated}
         refuse_conflicts(validated, flags, of_function=True)
         self._validated = validated  # for errors
         self._held = Descriptors()
@@ -43,8 +51,7 @@ class FunctionSetup:
                 "invalid namespaces['pid'] for a function: a task never joins one, only its children "
                 "do; use in_namespace() or a program"
             )
-        setup = Setup(validated=validated, flags=flags, moves=Moves(validated), joined=joined)
-        self._steps = steps_of(setup)
+        self._steps = steps_of_function(validated, flags, joined)
         if pid_namespace >= 0:
             self._steps.add("setns(pid)", "SETNS", pid_namespace, NEWPID)
         self._plan = Plan(self._steps.steps)

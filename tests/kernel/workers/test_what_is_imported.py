@@ -62,7 +62,6 @@ def test_what_a_confined_template_has_beyond_another() -> None:
         "ramet._sandbox",
         "ramet._sandbox.files",
         "ramet._sandbox.files.in_a_call",
-        "ramet._sandbox.files.landlock_rights",
         "ramet._sandbox.own_places",
         "ramet._workers.in_template.own_mappings",
     ]

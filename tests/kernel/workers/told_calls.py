@@ -1,8 +1,12 @@
 """What calls of the tests of what a template is told call: a module that imports next to nothing."""
 
 import os
+import resource
+import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from ramet._workers.in_call import kept_functions
 
@@ -32,3 +36,36 @@ def kept() -> list[str]:
 def adding(number: int) -> Callable[[int], int]:
     """A function that has no name."""
     return lambda value: value + number
+
+
+def setup() -> dict[str, Any]:
+    """What options of a call change, as the call finds it."""
+    umask = os.umask(0)
+    status = dict(line.split(":\t") for line in Path("/proc/self/status").read_text().splitlines())
+    return {
+        "directory": os.getcwd(),
+        "umask": umask,
+        "nice": os.nice(0),
+        "core": resource.getrlimit(resource.RLIMIT_CORE),
+        "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+        "processors": sorted(os.sched_getaffinity(0)),
+        "scheduler": os.sched_getscheduler(0),
+        "oom_score_adj": Path("/proc/self/oom_score_adj").read_text().strip(),
+        "timer_slack": Path("/proc/self/timerslack_ns").read_text().strip(),
+        "no_new_privs": status["NoNewPrivs"],
+        "ignored": bool(int(status["SigIgn"], 16) >> (signal.SIGUSR1 - 1) & 1),
+        "blocked": signal.SIGUSR2 in signal.pthread_sigmask(signal.SIG_BLOCK, []),
+        "leads_session": os.getsid(0) == os.getpid(),
+        "name": status["Name"],
+    }
+
+
+def make(path: str) -> None:
+    """A file."""
+    Path(path).touch()
+
+
+def groups_and_name() -> tuple[int, int, str]:
+    """How many groups the process has, their sum, and its name."""
+    groups = os.getgroups()
+    return len(groups), sum(groups), Path("/proc/self/comm").read_text().strip()

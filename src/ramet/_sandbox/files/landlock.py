@@ -5,7 +5,7 @@ Source: landlock(7), include/uapi/linux/landlock.h.
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..description import Sandbox, is_below
 from ..own_places import TERMINALS, devices
@@ -58,6 +58,29 @@ def rules(sandbox: Sandbox, view: View, abi: int, *, has_own_root: bool) -> Rule
         len(ports),
         # In a root of its own a link leads to nothing but what it sees; here to all files of the caller's.
         not has_own_root,
+    )
+
+
+def rules_of_writes(sandbox: Sandbox, view: View, abi: int, paths: Iterable[str]) -> Rules:
+    """A further layer, for one of several children: it may write below these paths, and to what is its own.
+
+    Its /tmp and /dev/shm are not, where they hold what all may write: that would be allowed with them.
+    """
+    handled = rights_to_files(abi) & ~READ
+    found = dict.fromkeys(map(os.path.realpath, paths))
+    allowed = {one: handled if os.path.isdir(one) else handled & OF_FILES for one in found}
+    own = [] if sandbox.tmp is None else ["/dev/shm"]
+    own += [TMP] if has_own_tmp(sandbox, view) else []
+    written = [one.path for one in view.shown if one.writable]
+    allowed |= {path: handled for path in own if not any(is_below(one, path) for one in written)}
+    allowed |= {f"/dev/{name}": handled & (WRITE_FILE | IOCTL_DEV) for name in devices()}
+    return Rules(
+        bytearray(struct.pack("=2Q", ATTR_SIZES[1], handled)),
+        tuple(os.fsencode(path) for path in allowed),
+        bytearray(struct.pack(f"={len(allowed)}Q", *allowed.values())),
+        bytearray(),
+        0,
+        False,
     )
 
 

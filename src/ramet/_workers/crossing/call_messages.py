@@ -1,16 +1,18 @@
 """What a clone is sent to run a call, and what it says besides outcomes."""
 
 import pickle
-from collections.abc import Sequence
 from typing import Any, TypedDict
+
+from ..._core import plain_bytes, plain_value
 
 # Kinds; those of outcomes are result_layout's, and those of a template's messages template_messages'.
 CALL = 1  # to it; native/python/channel.h
 READY = 64  # from one that has been asked to say when it is warm
-# A plan of these alone is letters, which the core carries out: native/python/call_plan.c. In their order.
+# A plan of these alone is letters, in their order, and steps: native/python/call_plan.c carries it out.
 ENTER, ANSWER, WRITE, NOT_LAST = b"e", b"s", b"o", b"+"
+STEPS = b"="  # all that follows are these
 _FIRST_OF_PICKLE = b"\x80"
-_IN_LETTERS = frozenset({"entry", "stack", "outputs", "last"})
+_IN_LETTERS = frozenset({"entry", "stack", "outputs", "last", "steps"})
 
 
 class CallPlan(TypedDict, total=False):
@@ -25,10 +27,9 @@ class CallPlan(TypedDict, total=False):
     passed: int  # so many, for its function
     data_limit: int  # of bytes beyond what it has: RLIMIT_DATA
     caller: dict[str, Any]  # what the caller has changed: CallerState.changes()
-    # The version of Landlock, and the paths below which it may write.
-    write: tuple[int, Sequence[str]]
-    options: dict[str, Any]  # SentOptions.options
-    name: str  # of its process
+    # The flags of the clone call, and SentOptions.options: the process works out the steps.
+    options: tuple[int, dict[str, Any]]
+    steps: tuple[object, ...]  # of its setup: see steps_that_cross()
     stopped: bool  # it stops before its function
     trusted: bool  # as for clone()
     last: bool  # False: another call may follow in the same process
@@ -36,11 +37,13 @@ class CallPlan(TypedDict, total=False):
 
 def written_plan(plan: CallPlan) -> bytes:
     """As the first part of a call."""
-    if not plan.keys() <= _IN_LETTERS:
+    steps = plain_bytes(plan["steps"]) if "steps" in plan else b""
+    if steps is None or not plan.keys() <= _IN_LETTERS:  # the steps are too long, or there is more
         return pickle.dumps(plan)
     stack, outputs = plan.get("stack", False), plan.get("outputs", False)
     letters = ENTER * plan.get("entry", 0) + ANSWER * stack + WRITE * outputs
-    return letters + NOT_LAST * (not plan.get("last", True))
+    letters += NOT_LAST * (not plan.get("last", True))
+    return letters + STEPS + steps if steps else letters
 
 
 def is_in_letters(written: bytes) -> bool:
@@ -55,12 +58,15 @@ def read_plan(written: Any) -> CallPlan:
         plan: CallPlan = pickle.loads(text)
         return plan
     plan = {}
-    if ENTER in text:
-        plan["entry"] = text.count(ENTER)
-    if ANSWER in text:
+    letters, _, steps = text.partition(STEPS)
+    if ENTER in letters:
+        plan["entry"] = letters.count(ENTER)
+    if ANSWER in letters:
         plan["stack"] = True
-    if WRITE in text:
+    if WRITE in letters:
         plan["outputs"] = True
-    if NOT_LAST in text:
+    if NOT_LAST in letters:
         plan["last"] = False
+    if steps:
+        plan["steps"] = plain_value(steps)
     return plan

@@ -1,24 +1,30 @@
-"""The options of a call as they cross: descriptors by their place in the message.
+"""The options of a call as they cross: as steps, or with descriptors by their place in the message.
 
-The caller checks them, so that what is invalid is refused there; the child makes its steps of them.
+The caller checks them, so that what is invalid is refused there, and works out the steps. Where these
+depend on the child, as on the numbers of the descriptors that it receives, the child does.
 """
 
 import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..._function.setup import FunctionSetup
+from ..._core import Plan, do_steps
+from ..._function.setup import FunctionSetup, steps_of_function
 from ..._kernel.descriptors import Descriptors, copied_beside
 from ..._setup.checks import DEVNULL, descriptor_of
 from ..._setup.conflicts import refuse_conflicts
 from ..._setup.joined_namespaces import joined_namespaces
 from ..._setup.login_groups import warn_of_kept_groups
+from ..._setup.order import Operation, Steps
 from ..._setup.rows import FUNCTION_OPTIONS
 from ..._setup.validate import validate
+from .call_messages import CallPlan
 from .messages import Channel
 
 _STANDARD = ("stdin", "stdout", "stderr")
 _TERMINALS = ("controlling_terminal", "foreground")
+# Beside descriptors: what is open in the child, and a personality that it may not share with its caller.
+_OF_THE_CHILD = frozenset({"close_fds", "aslr"})
 
 
 class Sent(NamedTuple):
@@ -38,28 +44,47 @@ class Taken(NamedTuple):
 
 
 class SentOptions:
-    """Options, checked, with the descriptors that go with them; close() closes what was opened for them."""
+    """Options, checked, with the descriptors that go with them; close() closes what was opened for them.
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    flags: of the clone call. ``steps``: what the child does, to which more may be added. ``options``: where
+    it has to work out their steps itself, before these.
+    """
+
+    def __init__(self, options: Mapping[str, Any], flags: int) -> None:
+        self._flags = flags
         self.descriptors: list[int] = []
         self._held = Descriptors()
         validated = validate(options, FUNCTION_OPTIONS)
         warn_of_kept_groups(options)
-        refuse_conflicts(validated, 0, of_function=True)
-        self.options = {name: value for name, value in options.items() if value is not None}
-        for name in _STANDARD:
-            if name in validated:
-                self.options[name] = self._sent(validated[name], name)
+        refuse_conflicts(validated, flags, of_function=True)
+        self.options = {one: value for one, value in options.items() if value is not None}
+        for one in _STANDARD:
+            if one in validated:
+                self.options[one] = self._sent(validated[one], one)
         fds = {n: self._sent(fd, f"fds[{n}]") for n, fd in validated.get("fds", {}).items()}
         fds |= {n: self._sent(n, "pass_fds") for n in validated.get("pass_fds", ())}
         self.options.pop("pass_fds", None)
         if fds:
             self.options["fds"] = fds
-        for name in _TERMINALS:
-            if name in validated:
-                self.options[name] = self._sent(descriptor_of(name, options[name]), name)
+        for one in _TERMINALS:
+            if one in validated:
+                self.options[one] = self._sent(descriptor_of(one, options[one]), one)
         if "namespaces" in validated:
             self.options["namespaces"] = self._namespaces(validated)
+        self.steps = Steps()
+        if not self.descriptors and not self.options.keys() & _OF_THE_CHILD:
+            self.steps = steps_of_function(validated, flags)
+            self.options.clear()
+
+    @property
+    def told(self) -> CallPlan:
+        """What of this is in the plan of the call."""
+        plan: CallPlan = {}
+        if self.options:
+            plan["options"] = self._flags, self.options
+        if self.steps.steps:
+            plan["steps"] = steps_that_cross(self.steps)
+        return plan
 
     def _sent(self, source: int, what: str) -> Sent | int:
         if source == DEVNULL:
@@ -91,16 +116,41 @@ class SentOptions:
         self._held.close()
 
 
+def steps_that_cross(steps: Steps) -> tuple[object, ...]:
+    """Two tuples, a plain value: the operations, and their labels."""
+    return tuple(map(_that_crosses, steps.steps)), tuple(steps.labels)
+
+
+def _that_crosses(operation: Operation) -> Operation:
+    return tuple(map(_operand_that_crosses, operation))
+
+
+def _operand_that_crosses(operand: Any) -> object:
+    """A buffer as bytes in a list, since bytes alone are a string; a number of 64 bits with its sign."""
+    if isinstance(operand, int):
+        return operand - (1 << 64) if operand >= 1 << 63 else operand
+    return operand if isinstance(operand, bytes | str | tuple) else [bytes(operand)]
+
+
 class FailedSetup(Exception):  # noqa: N818 - it carries what the caller makes an error of
     """A step of the child's setup failed: its label, errno and file."""
 
 
-def set_up(options: dict[str, Any], descriptors: Sequence[int]) -> None:
+def carry_out(steps: tuple[Any, ...]) -> None:
+    """In the child: those that have crossed. Raises FailedSetup."""
+    operations, labels = steps
+    failed, number = do_steps(Plan(list(operations)))
+    if failed >= 0:
+        label, file = labels[failed]
+        raise FailedSetup(label, number, None if file is None else os.fsdecode(file))
+
+
+def set_up(options: Mapping[str, Any], flags: int, descriptors: Sequence[int]) -> None:
     """In the child: set up what the options say. Raises FailedSetup."""
     given = {name: _received(value, descriptors) for name, value in options.items()}
     if "namespaces" in given:  # a plain number would be a pid
         given["namespaces"] = {name: Taken(number) for name, number in given["namespaces"].items()}
-    setup = FunctionSetup(given, 0)
+    setup = FunctionSetup(given, flags)
     failure = setup.do()
     if failure is not None:
         raise FailedSetup(*failure)

@@ -9,9 +9,8 @@ from typing import Any
 from ..._limits.python_stack import answer_stack_requests
 from ..._limits.resident_watch import limit_data
 from ..crossing.call_messages import CallPlan
-from ..crossing.call_options import set_up
+from ..crossing.call_options import carry_out, set_up
 from ..crossing.caller_state import apply
-from .confining import carry_out_steps
 
 # Descriptors that came with the call, for its function: CallRequest.pass_on().
 passed: list[int] = []
@@ -36,13 +35,6 @@ def _enter_cgroup(count: int, taken: Iterator[int]) -> None:
         os.close(entry)
 
 
-def _write_only(rules: tuple[int, Sequence[str]], _: Iterator[int]) -> None:
-    from ..._sandbox.files.in_a_call import writes_only  # which calls in a sandbox alone need
-
-    abi, paths = rules
-    carry_out_steps([("LANDLOCK", *writes_only(paths, abi))], [("landlock_restrict_self", None)])
-
-
 def _write_outputs(_: object, taken: Iterator[int]) -> None:
     for number, name in ((1, "stdout"), (2, "stderr")):
         output = next(taken)
@@ -51,11 +43,6 @@ def _write_outputs(_: object, taken: Iterator[int]) -> None:
         if getattr(sys, name, None) is None:  # closed when the caller began, whose copy this is
             stream = open(number, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
-
-
-def _take_name(name: str, _: Iterator[int]) -> None:
-    with open("/proc/thread-self/comm", "wb") as comm:
-        comm.write(os.fsencode(name))
 
 
 def _limit_data(budget: int, _: Iterator[int]) -> None:
@@ -76,7 +63,6 @@ _ACTS: dict[str, Callable[[Any, Iterator[int]], None]] = {
     "caller": lambda changes, taken: apply(
         changes, [next(taken) for _ in changes.get("files", ())]
     ),
-    "write": _write_only,
-    "options": lambda options, taken: set_up(options, list(taken)),
-    "name": _take_name,
+    "options": lambda asked, taken: set_up(asked[1], asked[0], list(taken)),
+    "steps": lambda steps, _: carry_out(steps),
 }

@@ -20,7 +20,7 @@ from .plan_of_call import carry_out_plan
 from .reading_call import reading
 
 # What Channel.serve_plain() says; the numbers are native/python/plain_calls.h's.
-ENDED, ANOTHER, RETURNED, RAISED, ALONE, UNREAD, UNPREPARED, PICKLED = range(8)
+ENDED, ANOTHER, RETURNED, RAISED, ALONE, UNREAD, UNPREPARED, PICKLED, STEP_FAILED = range(9)
 _PLAN_AND_PICKLE = 2  # the first parts of a call
 _CLOSED = (
     b"ramet: the call has closed the descriptor that its outcome goes by, and so it is lost; "
@@ -164,11 +164,8 @@ def _serve_next(
         return 0, True
     if served == ANOTHER:
         return _serve_one(channel, understood(one, done_with=_PLAN_AND_PICKLE), around)
-    if served in {UNREAD, UNPREPARED}:
-        why = _unreadable(one) if served == UNREAD else _unprepared(one)
-        return outcome.put_lost(channel, why), last
-    if served == PICKLED:
-        return outcome.put_pickled(channel, one), last
+    if served in _PUT:
+        return _PUT[served](channel, one), last
     value, error = (None, one) if served == RAISED else (one, None)
     _leave_if_copied(pid, error)
     return _answer(channel, value, error, None), last
@@ -179,7 +176,7 @@ def _serve_one(channel: Channel, message: Message, around: Around) -> tuple[int,
     trusted, last = plan.get("trusted"), plan.get("last", True)
     try:
         if "options" in plan:
-            descriptors = make_way(channel, plan["options"], descriptors)
+            descriptors = make_way(channel, plan["options"][1], descriptors)
         carry_out_plan(plan, descriptors)
     except FailedSetup as failed:
         return outcome.put_unprepared(channel, *failed.args), True
@@ -257,6 +254,22 @@ def _answer(
     if error is not None:
         return outcome.put_error(channel, error, trusted)
     return outcome.put_value(channel, value, trusted)
+
+
+def _put_failed_step(channel: Channel, step: tuple[str, int, bytes | None]) -> int:
+    label, number, file = step
+    return outcome.put_unprepared(
+        channel, label, number, None if file is None else os.fsdecode(file)
+    )
+
+
+# What is told of a call that the core has not answered; RETURNED and RAISED are Python's to answer.
+_PUT: dict[int, Callable[[Channel, Any], int]] = {
+    UNREAD: lambda channel, error: outcome.put_lost(channel, _unreadable(error)),
+    UNPREPARED: lambda channel, error: outcome.put_lost(channel, _unprepared(error)),
+    PICKLED: outcome.put_pickled,
+    STEP_FAILED: _put_failed_step,
+}
 
 
 def _unprepared(error: Exception) -> str:

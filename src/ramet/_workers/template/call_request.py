@@ -4,13 +4,13 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..._function.clone import NEW_NAMESPACES, checked_name, checked_set_tid
 from ..._kernel.clone_args import cgroup_descriptor
 from ..._kernel.clone_bits import INTO_CGROUP, STOPPED
 from ..._kernel.descriptors import Descriptors
-from ..._kernel.names import HasFileno
+from ..._kernel.names import PR_SET_NAME, HasFileno
 from ..._kernel.timeouts import checked_timeout
 from ..._process.request import flags_and_signal
 from ..._process.tree.own_cgroup import InitialCgroup
@@ -18,6 +18,9 @@ from ...flags import SIGNAL_BITS, CloneFlag, flag_bits
 from ..crossing.call_messages import CallPlan, written_plan
 from ..crossing.call_options import SentOptions
 from .call_memory import CallMemory
+
+if TYPE_CHECKING:
+    from ..._sandbox.files.landlock_rights import Rules
 
 _ALLOWED = NEW_NAMESPACES | STOPPED | CloneFlag.CLEAR_SIGHAND.value
 
@@ -53,12 +56,13 @@ class CallRequest:
         self._options: SentOptions | None = None
         if self.trusted is not None:
             self.plan["trusted"] = self.trusted
-        if (named := checked_name(name)) is not None:
-            self.plan["name"] = named
         if self.flags & STOPPED:
             self.plan["stopped"] = True
+        shown = checked_name(name)
         if options:
-            self._options = SentOptions(options)
+            self._options = SentOptions(options, self.clone_flags)
+        if shown is not None:
+            self._setup().steps.add("prctl(PR_SET_NAME)", "PRCTL", PR_SET_NAME, os.fsencode(shown))
         self.memory = memory  # its budget, until the child has it
         if cgroup is not None:
             self._enter(cgroup)
@@ -98,9 +102,14 @@ class CallRequest:
         self.plan["entry"] = before + 1
         self.descriptors.insert(before, entry)  # the child takes all of these first
 
-    def write_only_below(self, paths: Sequence[str], landlock_abi: int) -> None:
-        """The child, in a sandbox, may write below these paths alone."""
-        self.plan["write"] = (landlock_abi, tuple(paths))
+    def restrict(self, rules: "Rules") -> None:
+        """By Landlock's rules, beyond those of its sandbox."""
+        self._setup().steps.add("landlock_restrict_self", "LANDLOCK", *rules)
+
+    def _setup(self) -> SentOptions:
+        if self._options is None:
+            self._options = SentOptions({}, self.clone_flags)
+        return self._options
 
     def answer_stacks_by(self, stack_file: int) -> None:
         """The child writes its Python stack there when it is asked for it."""
@@ -125,9 +134,9 @@ class CallRequest:
             return b"", ()
         plan, descriptors = self.plan, [*self.descriptors, *files]
         if changes:
-            plan = {**plan, "caller": changes}
+            plan = plan | {"caller": changes}
         if self._options is not None:
-            plan = {**plan, "options": self._options.options}
+            plan = plan | self._options.told
             descriptors += self._options.descriptors
         return written_plan(plan), tuple(descriptors)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from ..._kernel import procfs
 from ..._sandbox.description import is_below
+from ..._sandbox.files.landlock import rules_of_writes
+from ..._sandbox.files.landlock_rights import Rules
 from ..._sandbox.of_python import OfTemplate, with_path
 from ..._sandbox.overlay.layer import Layer
 from ..._setup.conflicts import refuse_beside_sandbox
@@ -23,7 +25,6 @@ from .starting import Fresh, Started, adopted, begun
 _BESIDE_SANDBOX = frozenset(
     {"stdin", "stdout", "stderr", "umask", "nice", "cpu_affinity", "rlimits"}
 )
-_TEMPORARY = ("/tmp", "/dev/shm")
 
 
 class Confined:
@@ -53,8 +54,8 @@ class Confined:
         given = {name: asked.get(name) for name in ("set_tid", "cgroup")}
         refuse_beside_sandbox({"flags": asked.get("flags") or None, **given, **options})
 
-    def checked_write(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[list[str], int]:
-        """What a call may write: paths below those of the sandbox, and /tmp; and landlock's version."""
+    def rules_of_writes(self, paths: Iterable[str | os.PathLike[str]]) -> Rules:
+        """Those by which a call may write below these paths alone, each below one of the sandbox."""
         given = self.confinement.sandbox.replace(write=paths).write
         known = self.confinement.sandbox.write
         for path in given:
@@ -73,10 +74,8 @@ class Confined:
             )
         for path in given:
             os.stat(path)  # one that is not there is refused here
-        shown = [os.path.realpath(path) for path in known]
-        # Its own /tmp, too, unless that holds what other calls write: what is below is allowed with it.
-        own = [path for path in _TEMPORARY if not any(is_below(one, path) for one in shown)]
-        return [*map(os.path.realpath, given), *own], self.confinement.plan.landlock_abi
+        view, abi = self.confinement.ground.view, self.confinement.plan.landlock_abi
+        return rules_of_writes(self.confinement.sandbox, view, abi, given)
 
     @property
     def has_layers(self) -> bool:

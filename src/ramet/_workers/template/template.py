@@ -348,7 +348,7 @@ class Template:
     def _restrict(self, request: CallRequest, write: Sequence[str | os.PathLike[str]]) -> None:
         if self._start.sandbox is None:
             raise ValueError("invalid write: expected None, as the template is in no sandbox")
-        request.write_only_below(*self._start.sandbox.checked_write(write))
+        request.restrict(self._start.sandbox.rules_of_writes(write))
 
     def _has_spare(self) -> bool:
         """Whether a child waits for a call, of a process that runs.
