@@ -139,15 +139,21 @@ static PyObject *parts_of(PyObject *pickle, PyObject *buffers)
     return parts;
 }
 
-int core_send_pickled(ChannelObject *channel, uint8_t kind, PyObject *value, PyObject **unsent)
+PyObject *core_pickled_parts(PyObject *value)
 {
     PyObject *buffers = has_tensors() ? NULL : PyList_New(0), *pickle = buffers == NULL ? NULL : dumped(value, buffers);
     PyObject *parts = pickle == NULL || names_what_stays(pickle) ? NULL : parts_of(pickle, buffers);
+    Py_XDECREF(pickle);
+    Py_XDECREF(buffers);
+    return parts;
+}
+
+int core_send_pickled(ChannelObject *channel, uint8_t kind, PyObject *value, PyObject **unsent)
+{
+    PyObject *parts = core_pickled_parts(value);
     PyErr_Clear(); /* Python pickles it again, and says why it cannot */
     int sent = parts == NULL ? 0 : core_channel_send_inline(channel, kind, parts);
     *unsent = sent == 0 ? Py_XNewRef(parts) : NULL;
     Py_XDECREF(parts);
-    Py_XDECREF(pickle);
-    Py_XDECREF(buffers);
     return sent;
 }

@@ -16,6 +16,9 @@ PyObject *core_read_pickled_function(PyObject *pickle);
 PyObject *core_reads_call(PyObject *module, PyObject *args);
 PyObject *core_note_reading(PyObject *module, PyObject *is_reading);
 
+/* The pickle of a value, and what lies outside of it. NULL where Python is to pickle it; an exception may be set. */
+PyObject *core_pickled_parts(PyObject *value);
+
 /*
  * A result. 1; 0: nothing was sent, it is for Python; -1 with an exception set. unsent: then the parts of its message, which is
  * too long to be sent but in a memfd; NULL where Python is to pickle it.

@@ -9,6 +9,7 @@
 enum {
     CORE_CALL = 1,   /* to a clone: a call */
     CORE_PLAIN = 5,  /* from it: a plain value */
+    CORE_TRACED = 7, /* an exception: what is told of it, and its pickle */
     CORE_MADE = 34,  /* from a template: a clone */
     CORE_MAKE = 49,  /* to it: a clone is to be made */
 };
@@ -111,9 +112,9 @@ PyObject *core_channel_serve_clones(ChannelObject *self, PyObject *args);
 PyObject *core_channel_serve_plain(ChannelObject *self, PyObject *args);
 
 /*
- * In a new clone: what at_once says, and then the calls that come. made: how many clones the template has made. Whether that is
- * all that it had to do; if not, failed or served says how far it came, or an exception is set.
+ * In a new clone: what at_once says, and then the calls that come. made: how many clones the template has made. The
+ * exit code where that is all that it had to do; -1 if not: failed or served says how far it came, or an exception is set.
  */
-bool core_serve_at_once(ChannelObject *channel, PyObject *at_once, unsigned long long made, PyObject **failed, PyObject **served);
+int core_serve_at_once(ChannelObject *channel, PyObject *at_once, unsigned long long made, PyObject **failed, PyObject **served);
 /* For a child that is about to end: the other side's end, for so long, or for ever if that is negative. */
 void core_channel_await_end(ChannelObject *self, int milliseconds);

@@ -5,6 +5,7 @@
  */
 #include "plain_calls.h"
 
+#include "call_errors.h"
 #include "call_pickles.h"
 #include "call_plan.h"
 #include "mapping.h"
@@ -112,6 +113,18 @@ struct called {
     PyObject *fn, *args, *keywords;
 };
 
+/* Sends what a function has raised, or leaves that to Python. After the last call alone: the exit code is then that of a failure. */
+static PyObject *tell_error(ChannelObject *self, const struct core_around *around, PyObject *error, bool last)
+{
+    int sent = 0;
+    if (last && is_trusted(around->trust))
+        sent = core_flush_standard_streams() < 0 ? -1 : core_send_error(self, error);
+    if (sent == 0)
+        return answer(CORE_SERVED_RAISED, error, last);
+    Py_DECREF(error);
+    return sent < 0 ? NULL : answer(CORE_SERVED_FAILED_ALONE, Py_NewRef(Py_None), last);
+}
+
 /* Calls it and sends what it returns. CORE_SERVED_ALONE: it was plain, or a pickle that needs nothing else. */
 static PyObject *call_one(ChannelObject *self, const struct core_around *around, struct called what, bool last)
 {
@@ -129,7 +142,7 @@ static PyObject *call_one(ChannelObject *self, const struct core_around *around,
         return NULL;
     }
     if (error != NULL)
-        return answer(CORE_SERVED_RAISED, error, last);
+        return tell_error(self, around, error, last);
     /* First: whoever has the outcome has seen all output. */
     int sent = core_flush_standard_streams() < 0 ? -1 : core_channel_send_plain(self, CORE_PLAIN, value);
     PyObject *unsent = NULL;

@@ -4,7 +4,7 @@
 #include "channel.h"
 
 /* What came of a call. The numbers are src/ramet/_workers/in_call/serving.py's, which reads them. */
-enum core_served { CORE_SERVED_ENDED, CORE_SERVED_ANOTHER, CORE_SERVED_RETURNED, CORE_SERVED_RAISED, CORE_SERVED_ALONE, CORE_SERVED_UNREAD, CORE_SERVED_UNPREPARED, CORE_SERVED_PICKLED, CORE_SERVED_STEP_FAILED };
+enum core_served { CORE_SERVED_ENDED, CORE_SERVED_ANOTHER, CORE_SERVED_RETURNED, CORE_SERVED_RAISED, CORE_SERVED_ALONE, CORE_SERVED_UNREAD, CORE_SERVED_UNPREPARED, CORE_SERVED_PICKLED, CORE_SERVED_STEP_FAILED, CORE_SERVED_FAILED_ALONE };
 
 /*
  * What is called before and after each function, and after the last one if there may be trackers; None for nothing. trust: whether

@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#define FOR_PYTHON (-1)
+
 /* What AtOnce of in_template/clone_work.py says. */
 struct at_once {
     PyObject *plans, *renewals, *channels;
@@ -109,36 +111,36 @@ static bool prepare_spare(const ChannelObject *channel, const struct at_once *gi
 
 /* ---- the clone */
 
-/* Whether the call was plain, or there is none. False: the outcome is for Python, with the pid that served it. */
-static bool serve_to_the_end(ChannelObject *channel, const struct at_once *given, PyObject **served)
+/* The exit code. FOR_PYTHON: the outcome is, with the pid that served it, or an exception is set. */
+static int serve_to_the_end(ChannelObject *channel, const struct at_once *given, PyObject **served)
 {
     const int pid = getpid();
     PyObject *outcome = core_serve_plain_calls(channel, &given->around);
     long what = outcome == NULL ? -1 : PyLong_AsLong(PyTuple_GET_ITEM(outcome, 0));
-    if (what != CORE_SERVED_ALONE && what != CORE_SERVED_ENDED) {
+    if (what != CORE_SERVED_ALONE && what != CORE_SERVED_FAILED_ALONE && what != CORE_SERVED_ENDED) {
         *served = Py_BuildValue("iN", pid, outcome == NULL ? core_take_exception() : outcome);
-        return false;
+        return FOR_PYTHON;
     }
     Py_DECREF(outcome);
-    if (what == CORE_SERVED_ALONE) {
+    if (what != CORE_SERVED_ENDED) {
         core_channel_await_end(channel, given->let_go_milliseconds);
         if (!core_act(given->last))
-            return false;
+            return FOR_PYTHON;
     }
-    return core_flush_standard_streams() == 0;
+    return core_flush_standard_streams() < 0 ? FOR_PYTHON : what == CORE_SERVED_FAILED_ALONE;
 }
 
-bool core_serve_at_once(ChannelObject *channel, PyObject *at_once, unsigned long long made, PyObject **failed, PyObject **served)
+int core_serve_at_once(ChannelObject *channel, PyObject *at_once, unsigned long long made, PyObject **failed, PyObject **served)
 {
     struct at_once given;
     if (!read_at_once(&given, at_once))
-        return false;
+        return FOR_PYTHON;
     *failed = first_failed(given.plans);
     if (*failed != NULL || PyErr_Occurred() || !act_all(given.renewals) ||
         PyList_Append(given.channels, (PyObject *)channel) < 0)
-        return false;
+        return FOR_PYTHON;
     bool is_spare = PyTuple_GET_SIZE(given.calls) > 0;
     if (is_spare && !prepare_spare(channel, &given, made))
-        return false;
+        return FOR_PYTHON;
     return serve_to_the_end(channel, &given, served);
 }

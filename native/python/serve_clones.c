@@ -138,9 +138,11 @@ static void run_clone(ChannelObject *control, PyObject *run, const struct known 
     do_first(known->steps, parent);
     PyObject *failed = NULL, *served = NULL;
     ChannelObject *channel = core_channel_new(clone->channel[OURS]);
-    if (channel != NULL && known->at_once != Py_None &&
-        core_serve_at_once(channel, known->at_once, control->sent, &failed, &served))
-        _exit(0);
+    int code = NONE;
+    if (channel != NULL && known->at_once != Py_None)
+        code = core_serve_at_once(channel, known->at_once, control->sent, &failed, &served);
+    if (code != NONE)
+        _exit(code);
     if (channel == NULL || PyErr_Occurred())
         _exit(core_code_of_failure());
     PyObject *in_namespace = clone->pids.init > 0 ? Py_True : Py_False;

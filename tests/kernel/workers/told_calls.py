@@ -65,6 +65,19 @@ def make(path: str) -> None:
     Path(path).touch()
 
 
+def print_and_raise() -> None:
+    """The first into a buffer."""
+    print("before")
+    raise ValueError
+
+
+def fork_and_raise() -> None:
+    """In both, with the pid."""
+    if pid := os.fork():
+        os.waitpid(pid, 0)
+    raise ValueError(os.getpid())
+
+
 def groups_and_name() -> tuple[int, int, str]:
     """How many groups the process has, their sum, and its name."""
     groups = os.getgroups()

@@ -20,7 +20,9 @@ from .plan_of_call import carry_out_plan
 from .reading_call import reading
 
 # What Channel.serve_plain() says; the numbers are native/python/plain_calls.h's.
-ENDED, ANOTHER, RETURNED, RAISED, ALONE, UNREAD, UNPREPARED, PICKLED, STEP_FAILED = range(9)
+ENDED, ANOTHER, RETURNED, RAISED, ALONE, UNREAD, UNPREPARED, PICKLED, STEP_FAILED, FAILED_ALONE = (
+    range(10)
+)
 _PLAN_AND_PICKLE = 2  # the first parts of a call
 _CLOSED = (
     b"ramet: the call has closed the descriptor that its outcome goes by, and so it is lost; "
@@ -160,8 +162,8 @@ def _serve_next(
     served, one, last = said or channel.serve_plain(around.before, around.after, around.finish)
     if served == ENDED:
         return None
-    if served == ALONE:
-        return 0, True
+    if served in {ALONE, FAILED_ALONE}:
+        return int(served == FAILED_ALONE), True
     if served == ANOTHER:
         return _serve_one(channel, understood(one, done_with=_PLAN_AND_PICKLE), around)
     if served in _PUT:
