@@ -14,7 +14,6 @@
 /* In this order, as src/ramet/_workers/crossing/call_messages.py writes them. */
 #define ENTER 'e'
 #define ANSWER 's'
-#define WRITE 'o'
 #define NOT_LAST '+'
 #define STEPS '=' /* all that follows */
 
@@ -35,8 +34,8 @@ bool core_read_call_plan(const char *text, size_t length, struct core_call_plan 
         plan->entries++;
     if (text < end && *text == ANSWER)
         plan->stack = *text++ == ANSWER;
-    if (text < end && *text == WRITE)
-        plan->outputs = *text++ == WRITE;
+    for (; text < end && plan->stream_count < CORE_MOST_STREAMS && *text >= '0' && *text <= '0' + STDERR_FILENO; text++)
+        plan->streams[plan->stream_count++] = *text - '0';
     if (text < end && *text == NOT_LAST)
         plan->last = *text++ != NOT_LAST;
     if (text < end && *text == STEPS) {
@@ -44,12 +43,12 @@ bool core_read_call_plan(const char *text, size_t length, struct core_call_plan 
         plan->length = (size_t)(end - plan->steps);
         text = end;
     }
-    return text == end && (!plan->outputs || has_streams());
+    return text == end && (plan->stream_count == 0 || has_streams());
 }
 
 int core_descriptors_of_plan(const struct core_call_plan *plan)
 {
-    return plan->entries + plan->stack + 2 * plan->outputs;
+    return plan->entries + plan->stack + plan->stream_count;
 }
 
 static bool enter(int entry)
@@ -77,14 +76,14 @@ static bool answer_requests(int file)
     return done != NULL;
 }
 
-static bool write_to(const int *outputs)
+static bool put_streams(const struct core_call_plan *plan, const int *files)
 {
-    for (int i = 0; i < 2; i++) {
-        if (dup2(outputs[i], STDOUT_FILENO + i) < 0) {
+    for (int i = 0; i < plan->stream_count; i++) {
+        if (dup2(files[i], plan->streams[i]) < 0) {
             PyErr_SetFromErrno(PyExc_OSError);
             return false;
         }
-        close(outputs[i]);
+        close(files[i]);
     }
     return true;
 }
@@ -134,7 +133,7 @@ PyObject *core_carry_out_plan(const struct core_call_plan *plan, PyObject *steps
             return NULL;
     if (plan->stack && !answer_requests(*descriptors++))
         return NULL;
-    if (plan->outputs && !write_to(descriptors))
+    if (!put_streams(plan, descriptors))
         return NULL;
     return steps == Py_None ? Py_NewRef(steps) : carry_out_steps(steps);
 }

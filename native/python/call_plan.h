@@ -3,9 +3,12 @@
 
 #include "core.h"
 
+#define CORE_MOST_STREAMS 5 /* both outputs where they are captured, and all three by options */
+
 struct core_call_plan {
-    int entries;         /* of cgroups */
-    bool stack, outputs; /* a file for its stack; two for its output */
+    int entries; /* of cgroups */
+    bool stack;  /* a file for its stack */
+    int streams[CORE_MOST_STREAMS], stream_count; /* what takes the place of standard input, output and error, one after the other */
     bool last;
     const char *steps; /* of its setup, as core_plain_write() has written them */
     size_t length;     /* 0: none */

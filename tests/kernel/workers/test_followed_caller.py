@@ -136,6 +136,23 @@ def test_output_goes_where_the_callers_goes(spares: int) -> None:
         assert own.read() == b"x" * 2 * ENOUGH
 
 
+@pytest.mark.parametrize("spares", [0, 1])
+def test_output_that_is_captured_goes_to_its_future(spares: int) -> None:
+    """Also where the caller's is another file by now, which the template is told of after some calls."""
+    with tempfile.TemporaryFile() as other:
+        with ramet.Executor(
+            1, preload=[told_calls.__name__], capture_output=True, spares=spares
+        ) as executor:
+            executor.submit(told_calls.write, "x").result()
+            with _standard_output(other):
+                for number in range(2 * ENOUGH):
+                    future = executor.submit(told_calls.write, str(number))
+                    future.result()
+                    assert future.stdout == str(number)
+        other.seek(0)
+        assert other.read() == b""
+
+
 def test_a_derived_template_has_what_its_base_was_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,14 @@ from . import told_calls
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-# By what a call goes each way: a plan that is a pickle, or a descriptor that only the child knows.
-BY: dict[str, dict[str, Any]] = {"core": {}, "Python": {"trusted": True}, "child": {"stdin": 0}}
+# By what a call goes each way: nothing, a stream, a plan that is a pickle, a descriptor that only the child
+# knows.
+BY: dict[str, dict[str, Any]] = {
+    "core": {},
+    "core, with a stream": {"stdin": 0},
+    "Python": {"trusted": True},
+    "child": {"fds": {9: 0}},
+}
 WAYS = [*BY]
 
 
@@ -123,11 +130,45 @@ def test_more_than_the_core_takes_crosses_as_well(template: ramet.Template) -> N
         assert call.result(PATIENT_SECONDS) == (len(many), sum(many), "of many")
 
 
+@pytest.mark.parametrize("way", [*WAYS][1:])
+@pytest.mark.parametrize(
+    "names", [["stdin"], ["stdout"], ["stderr", "stdout"], [*told_calls.STREAMS]]
+)
+def test_streams_are_those_that_are_given(
+    template: ramet.Template, way: str, names: list[str], tmp_path: Path
+) -> None:
+    """One, some or all of the three, each another file; the others are as they are without."""
+    before = _streams(template)
+    with ExitStack() as opened:
+        files = {name: opened.enter_context((tmp_path / name).open("w+")) for name in names}
+        found = _streams(template, **(BY[way] | files))
+    expected = before | {name: str(tmp_path / name) for name in names}
+    if "stdin" in BY[way] and "stdin" not in names:
+        expected["stdin"] = os.readlink("/proc/self/fd/0")
+    assert found == expected
+    assert _streams(template) == before
+
+
+def _streams(template: ramet.Template, **options: Any) -> dict[str, str]:
+    with template.clone(told_calls.streams, **options) as call:
+        return call.result(PATIENT_SECONDS)
+
+
+def test_one_file_may_be_two_streams(template: ramet.Template, tmp_path: Path) -> None:
+    """And outputs may change places."""
+    with (tmp_path / "both").open("w+") as both:
+        found = _streams(template, stdout=both, stderr=both)
+        assert found["stdout"] == found["stderr"] == both.name
+    exchanged = _streams(template, stdout=2, stderr=1)
+    assert exchanged["stdout"] == os.readlink("/proc/self/fd/2")
+    assert exchanged["stderr"] == os.readlink("/proc/self/fd/1")
+
+
 def test_they_take_few_pages(tmp_path: Path) -> None:
     """Those that the caller works out need no Python in the clone: each of its functions copies some."""
     with ramet.Template(preload=[told_calls.__name__], spares=0) as template:
         by_caller = _pages(template, cwd=tmp_path, rlimits={"CORE": 0}, name="few")
-        by_child = _pages(template, cwd=tmp_path, rlimits={"CORE": 0}, name="few", stdin=0)
+        by_child = _pages(template, cwd=tmp_path, rlimits={"CORE": 0}, name="few", fds={9: 0})
     assert by_caller < by_child * 3 / 4
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ramet._workers.in_call import kept_functions
 
+STREAMS = ("stdin", "stdout", "stderr")
 NAME = "RAMET_OF_A_FOLLOWED_CALLER"
 
 
@@ -63,6 +64,11 @@ def setup() -> dict[str, Any]:
 def make(path: str) -> None:
     """A file."""
     Path(path).touch()
+
+
+def streams() -> dict[str, str]:
+    """The files that its standard input, output and error are."""
+    return {name: os.readlink(f"/proc/self/fd/{number}") for number, name in enumerate(STREAMS)}
 
 
 def print_and_raise() -> None:

@@ -9,10 +9,10 @@ from ..._core import plain_bytes, plain_value
 CALL = 1  # to it; native/python/channel.h
 READY = 64  # from one that has been asked to say when it is warm
 # A plan of these alone is letters, in their order, and steps: native/python/call_plan.c carries it out.
-ENTER, ANSWER, WRITE, NOT_LAST = b"e", b"s", b"o", b"+"
+ENTER, ANSWER, STREAMS, NOT_LAST = b"e", b"s", (b"0", b"1", b"2"), b"+"
 STEPS = b"="  # all that follows are these
 _FIRST_OF_PICKLE = b"\x80"
-_IN_LETTERS = frozenset({"entry", "stack", "outputs", "last", "steps"})
+_IN_LETTERS = frozenset({"entry", "stack", "streams", "last", "steps"})
 
 
 class CallPlan(TypedDict, total=False):
@@ -23,10 +23,12 @@ class CallPlan(TypedDict, total=False):
 
     entry: int  # of so many cgroups: a descriptor of cgroup.procs each, in which it writes itself
     stack: bool  # where it writes its Python stack when it is asked: a descriptor
-    outputs: bool  # its standard output and error: two
     passed: int  # so many, for its function
     data_limit: int  # of bytes beyond what it has: RLIMIT_DATA
     caller: dict[str, Any]  # what the caller has changed: CallerState.changes()
+    streams: tuple[
+        int, ...
+    ]  # of its standard input, output and error those that are others: one each
     # The flags of the clone call, and SentOptions.options: the process works out the steps.
     options: tuple[int, dict[str, Any]]
     steps: tuple[object, ...]  # of its setup: see steps_that_cross()
@@ -40,8 +42,8 @@ def written_plan(plan: CallPlan) -> bytes:
     steps = plain_bytes(plan["steps"]) if "steps" in plan else b""
     if steps is None or not plan.keys() <= _IN_LETTERS:  # the steps are too long, or there is more
         return pickle.dumps(plan)
-    stack, outputs = plan.get("stack", False), plan.get("outputs", False)
-    letters = ENTER * plan.get("entry", 0) + ANSWER * stack + WRITE * outputs
+    letters = ENTER * plan.get("entry", 0) + ANSWER * plan.get("stack", False)
+    letters += b"".join(STREAMS[number] for number in plan.get("streams", ()))
     letters += NOT_LAST * (not plan.get("last", True))
     return letters + STEPS + steps if steps else letters
 
@@ -63,8 +65,9 @@ def read_plan(written: Any) -> CallPlan:
         plan["entry"] = letters.count(ENTER)
     if ANSWER in letters:
         plan["stack"] = True
-    if WRITE in letters:
-        plan["outputs"] = True
+    streams = tuple(int(letter) for letter in letters.decode() if letter.isdigit())
+    if streams:
+        plan["streams"] = streams
     if NOT_LAST in letters:
         plan["last"] = False
     if steps:

@@ -17,7 +17,7 @@ from ..._setup.joined_namespaces import joined_namespaces
 from ..._setup.login_groups import warn_of_kept_groups
 from ..._setup.order import Operation, Steps
 from ..._setup.rows import FUNCTION_OPTIONS
-from ..._setup.validate import validate
+from ..._setup.validate import ValidatedOptions, validate
 from .call_messages import CallPlan
 from .messages import Channel
 
@@ -46,8 +46,9 @@ class Taken(NamedTuple):
 class SentOptions:
     """Options, checked, with the descriptors that go with them; close() closes what was opened for them.
 
-    flags: of the clone call. ``steps``: what the child does, to which more may be added. ``options``: where
-    it has to work out their steps itself, before these.
+    flags: of the clone call. ``streams``: which of the three standard ones the first descriptors are to be.
+    ``steps``: what the child does then, to which more may be added. ``options``: where it has to work out
+    their steps itself, between the two.
     """
 
     def __init__(self, options: Mapping[str, Any], flags: int) -> None:
@@ -57,24 +58,36 @@ class SentOptions:
         validated = validate(options, FUNCTION_OPTIONS)
         warn_of_kept_groups(options)
         refuse_conflicts(validated, flags, of_function=True)
-        self.options = {one: value for one, value in options.items() if value is not None}
-        for one in _STANDARD:
-            if one in validated:
-                self.options[one] = self._sent(validated[one], one)
+        self.options = {name: value for name, value in options.items() if value is not None}
+        self._send_descriptors(validated)
+        self.streams: tuple[int, ...] = ()
+        self.steps = Steps()
+        self._work_out_steps(validated)
+
+    def _send_descriptors(self, validated: ValidatedOptions) -> None:
+        for name in _STANDARD:
+            if name in validated:
+                self.options[name] = self._sent(validated[name], name)
         fds = {n: self._sent(fd, f"fds[{n}]") for n, fd in validated.get("fds", {}).items()}
         fds |= {n: self._sent(n, "pass_fds") for n in validated.get("pass_fds", ())}
         self.options.pop("pass_fds", None)
         if fds:
             self.options["fds"] = fds
-        for one in _TERMINALS:
-            if one in validated:
-                self.options[one] = self._sent(descriptor_of(one, options[one]), one)
+        for name in _TERMINALS:
+            if name in validated:
+                self.options[name] = self._sent(descriptor_of(name, self.options[name]), name)
         if "namespaces" in validated:
             self.options["namespaces"] = self._namespaces(validated)
-        self.steps = Steps()
-        if not self.descriptors and not self.options.keys() & _OF_THE_CHILD:
-            self.steps = steps_of_function(validated, flags)
-            self.options.clear()
+
+    def _work_out_steps(self, validated: ValidatedOptions) -> None:
+        """Where they do not depend on the child, to which no option is left then."""
+        streams = [name for name in _STANDARD if isinstance(self.options.get(name), Sent)]
+        if len(streams) < len(self.descriptors) or self.options.keys() & _OF_THE_CHILD:
+            return
+        self.streams = tuple(map(_STANDARD.index, streams))
+        others = {name: value for name, value in validated.items() if name not in streams}
+        self.steps = steps_of_function(others, self._flags)
+        self.options.clear()
 
     @property
     def told(self) -> CallPlan:

@@ -47,9 +47,9 @@ NO_ROOM = (
 # CallRequest.plan says it.
 _PLANS = {
     (False, False): written_plan({"last": False}),
-    (False, True): written_plan({"last": False, "outputs": True}),
+    (False, True): written_plan({"last": False, "streams": (1, 2)}),
     (True, False): written_plan({}),
-    (True, True): written_plan({"outputs": True}),
+    (True, True): written_plan({"streams": (1, 2)}),
 }
 # Of a send to a process that has ended; a channel that is closed is invalid.
 _GONE = (BrokenPipeError, ConnectionResetError, ValueError)

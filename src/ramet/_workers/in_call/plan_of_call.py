@@ -15,6 +15,8 @@ from ..crossing.caller_state import apply
 # Descriptors that came with the call, for its function: CallRequest.pass_on().
 passed: list[int] = []
 
+_OUTPUTS = {1: "stdout", 2: "stderr"}
+
 
 def carry_out_plan(plan: CallPlan, descriptors: Sequence[int]) -> None:
     """Become what the caller asks for: first its limits, then where it is, then the options."""
@@ -35,12 +37,14 @@ def _enter_cgroup(count: int, taken: Iterator[int]) -> None:
         os.close(entry)
 
 
-def _write_outputs(_: object, taken: Iterator[int]) -> None:
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        output = next(taken)
-        os.dup2(output, number)
-        os.close(output)
-        if getattr(sys, name, None) is None:  # closed when the caller began, whose copy this is
+def _put_streams(numbers: Sequence[int], taken: Iterator[int]) -> None:
+    for number in numbers:
+        file = next(taken)
+        os.dup2(file, number)
+        os.close(file)
+        name = _OUTPUTS.get(number)
+        # Closed when the caller began, whose copy this is.
+        if name is not None and getattr(sys, name, None) is None:
             stream = open(number, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
 
@@ -57,12 +61,12 @@ def _keep_passed(count: int, taken: Iterator[int]) -> None:
 _ACTS: dict[str, Callable[[Any, Iterator[int]], None]] = {
     "entry": _enter_cgroup,
     "stack": lambda _, taken: answer_stack_requests(next(taken)),
-    "outputs": _write_outputs,
     "passed": _keep_passed,
     "data_limit": _limit_data,
     "caller": lambda changes, taken: apply(
         changes, [next(taken) for _ in changes.get("files", ())]
     ),
+    "streams": _put_streams,
     "options": lambda asked, taken: set_up(asked[1], asked[0], list(taken)),
     "steps": lambda steps, _: carry_out(steps),
 }

@@ -52,6 +52,7 @@ class CallRequest:
         self.initial_cgroup: InitialCgroup | None = None
         self.plan: CallPlan = {}
         self.descriptors: list[int] = []
+        self._outputs: tuple[int, ...] = ()
         self._held: Descriptors | None = None
         self._options: SentOptions | None = None
         if self.trusted is not None:
@@ -118,8 +119,7 @@ class CallRequest:
 
     def write_to(self, stdout: int, stderr: int) -> None:
         """The child's standard output and error are these."""
-        self.plan["outputs"] = True
-        self.descriptors += [stdout, stderr]
+        self._outputs = (stdout, stderr)
 
     def pass_on(self, descriptors: Sequence[int]) -> None:
         """The child's function finds these, by numbers of its own, in plan_of_call.passed."""
@@ -135,9 +135,13 @@ class CallRequest:
         plan, descriptors = self.plan, [*self.descriptors, *files]
         if changes:
             plan = plan | {"caller": changes}
+        streams: tuple[int, ...] = (1, 2) if self._outputs else ()
+        descriptors += self._outputs
         if self._options is not None:
-            plan = plan | self._options.told
+            plan, streams = plan | self._options.told, streams + self._options.streams
             descriptors += self._options.descriptors
+        if streams:
+            plan = plan | {"streams": streams}
         return written_plan(plan), tuple(descriptors)
 
     def close(self) -> None:
