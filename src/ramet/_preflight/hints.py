@@ -52,16 +52,19 @@ _OF_EXECUTORS = frozenset(
 _BESIDE_A_SANDBOX = frozenset(
     {"cwd", "stdin", "stdout", "stderr", "fds", "pass_fds", "umask", "rlimits", "nice"}
 )
+_CWD_BY_OTHER_NAMES = dict.fromkeys(("chdir", "workdir", "working_dir", "directory"), "cwd")
 # The others are likely keywords of a function.
 _WISHES_FOR_FUNCTIONS = frozenset({"memory", "processes", "cpus", "network"})
 # What options are called that a Sandbox has as a wish.
 _WISHES_BY_OTHER_NAMES = {
     "env": "environment",
     **dict.fromkeys(("net", "internet"), "network"),
-    "rw": "write",
-    **dict.fromkeys(("ro", "readonly"), "read"),
-    **dict.fromkeys(("deadline", "seconds"), "timeout"),
-    "pids": "processes",
+    **dict.fromkeys(("rw", "bind", "volumes", "mounts", "binds"), "write"),
+    **dict.fromkeys(("ro", "readonly", "ro_bind"), "read"),
+    **dict.fromkeys(("deadline", "seconds", "time_limit", "wall_time"), "timeout"),
+    **dict.fromkeys(("pids", "nproc", "threads"), "processes"),
+    **dict.fromkeys(("nofile", "files"), "open_files"),
+    **dict.fromkeys(("seccomp", "filter"), "syscalls"),
 }
 # What others call an option or a keyword: the kernel, the shell, os.environ, joblib and the like.
 _OTHER_NAMES = {
@@ -216,12 +219,12 @@ def no_option_of_contexts(name: str) -> TypeError | None:
 
 def no_wish(names: Sequence[str], known: Collection[str]) -> TypeError:
     """The error for keywords that are no wishes of a Sandbox."""
-    beside = [name for name in names if name in _BESIDE_A_SANDBOX]
+    beside = [name for name in names if _CWD_BY_OTHER_NAMES.get(name, name) in _BESIDE_A_SANDBOX]
     if beside:
-        how = f"{beside[0]}=..., sandbox=ramet.Sandbox(...)"
+        option = _CWD_BY_OTHER_NAMES.get(beside[0], beside[0])
         return TypeError(
             f"invalid wish: a Sandbox has no {', '.join(beside)}; it is given beside the sandbox, to the "
-            f"program or call: ramet.run(argv, {how})"
+            f"program or call: ramet.run(argv, {option}=..., sandbox=ramet.Sandbox(...))"
         )
     others = [_WISHES_BY_OTHER_NAMES.get(name) for name in names]
     meant = [

@@ -30,6 +30,7 @@ LAST_PORT = 65535
 _LARGEST = sys.float_info.max
 _LONGEST_HOSTNAME = 64
 LEAST_OPEN_FILES = 5  # Landlock's rules have one, and each path that is added to them
+_VALUES_ELSEWHERE = "values are given by env= of run() and Popen"
 _LEAST = {"warm": 0, "open_files": LEAST_OPEN_FILES}
 
 AMOUNTS = (
@@ -390,12 +391,12 @@ def _namespace(given: str) -> str:
 def _environment(name: str, given: Any) -> tuple[str, ...]:
     if isinstance(given, Mapping):
         raise TypeError(
-            f"invalid {name}: expected a list of names, got a mapping, {given!r}; values are given by env= "
-            "of run() and Popen"
+            f"invalid {name}: expected a list of names, got a mapping, {given!r}; {_VALUES_ELSEWHERE}"
         )
     for word in (names := _items(name, given, "names")):
         if not isinstance(word, str) or not word or "=" in word or "\0" in word:
-            raise ValueError(f"invalid {name}: expected names of variables, got {word!r}")
+            how = f"; {_VALUES_ELSEWHERE}" if isinstance(word, str) and "=" in word else ""
+            raise ValueError(f"invalid {name}: expected names of variables, got {word!r}{how}")
     return tuple(names)
 
 

@@ -145,7 +145,11 @@ class Description(Protocol):
 @_kind("a ramet.Sandbox", Description)
 def sandbox(name: str, given: Any) -> Any:
     if not getattr(type(given), "is_sandbox", False):
-        raise invalid(name, "a ramet.Sandbox", given, TypeError)
+        makes_one = any(
+            getattr(one, "is_sandbox", False) for one in (given, getattr(given, "__self__", None))
+        )
+        hint = "call it, as in sandbox=Sandbox.strict()" if makes_one else ""
+        raise invalid(name, "a ramet.Sandbox", given, TypeError, hint)
     return given
 
 

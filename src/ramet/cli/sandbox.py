@@ -104,6 +104,7 @@ def sandbox(
         if check:
             _check(description.plan(), as_json=as_json)
         set_variables(values)
+        _tell_of_no_terminal(description, is_asked_for=values["output"] is not None)
         with ExitStack() as held:
             fds = given_descriptors(values["fd"])
             given: Options = {
@@ -128,6 +129,15 @@ def _check(plan: Plan, *, as_json: bool) -> NoReturn:
 
         show(plan, starts=bool(found["starts"]))
     sys.exit(0 if found["starts"] else FAILED)
+
+
+def _tell_of_no_terminal(description: Sandbox, *, is_asked_for: bool) -> None:
+    """An interactive program shows no prompt where a preset's limit of output makes pipes of a terminal."""
+    if description.output is not None and not is_asked_for and os.isatty(0) and os.isatty(1):
+        tell(
+            "ramet sandbox: the program's output is counted, as the preset says, and so is no terminal to "
+            "it: --output none gives it this one"
+        )
 
 
 def _run(

@@ -72,10 +72,16 @@ def _or_none(text: str) -> Any:
     return _None if text == "none" else text
 
 
-def _count(text: str) -> int:
+def _count(text: str) -> Any:
+    if text == "none":
+        return _None
     if not text.isdecimal() or int(text) == 0:
         raise ValueError(f"expected a whole number above 0, got {text!r}")
     return int(text)
+
+
+def _time_or_none(text: str) -> Any:
+    return _None if text == "none" else _time(text)
 
 
 def _time(text: str) -> float:
@@ -85,7 +91,9 @@ def _time(text: str) -> float:
     return found
 
 
-def _share(text: str) -> float:
+def _share(text: str) -> Any:
+    if text == "none":
+        return _None
     try:
         return float(text)
     except ValueError:
@@ -136,6 +144,7 @@ def _preset(text: str) -> Preset:
     raise ValueError(f"expected strict, build:DIR, agent:DIR or judge:MEMORY,SECONDS, got {text!r}")
 
 
+_N, _TIME = "N|none", "TIME|none"  # none takes away what a preset has
 _MAY_BE_REPEATED = "; may be repeated."
 
 
@@ -268,23 +277,23 @@ ROWS = (
         _or_none,
     ),
     _row(AMOUNTS, "swap", "--swap", "Swap beyond that, by default none.", "SIZE|none", _or_none),
-    _row(AMOUNTS, "processes", "--processes", "Processes at once, with threads.", "N", _count),
+    _row(AMOUNTS, "processes", "--processes", "Processes at once, with threads.", _N, _count),
     _row(
         AMOUNTS,
         "cpu_time",
         "--cpu-time",
         "Processor time of all of them together: 5, 0.5, 2m.",
-        "TIME",
-        _time,
+        _TIME,
+        _time_or_none,
     ),
-    _row(AMOUNTS, "cpus", "--cpus", "As many processors' time; 0.5 is half of one.", "N", _share),
-    _row(AMOUNTS, "open_files", "--open-files", "Open files of each process.", "N", _count),
+    _row(AMOUNTS, "cpus", "--cpus", "As many processors' time; 0.5 is half of one.", _N, _share),
+    _row(AMOUNTS, "open_files", "--open-files", "Open files of each process.", _N, _count),
     _row(AMOUNTS, "file_size", "--file-size", "The size of each file.", "SIZE|none", _or_none),
     _row(
         AMOUNTS,
         "output",
         "--output",
-        "Standard output and error together; they pass through ramet then.",
+        "Standard output and error together; they pass through ramet then, and are no terminal.",
         "SIZE|none",
         _or_none,
     ),
@@ -293,8 +302,8 @@ ROWS = (
         "timeout",
         "--timeout",
         "The time after which it is killed with all that it has started: 5, 0.5, 2m, 1h.",
-        "TIME",
-        _time,
+        _TIME,
+        _time_or_none,
     ),
     _row(
         MACHINE,
@@ -396,6 +405,10 @@ _VALUES_GIVEN = (
     (
         "give os.path.expanduser() of it: '~' is a shell's, and a name like any other here",
         "let it begin a word outside of quotes, as in --read ~/x: there the shell replaces '~'",
+    ),
+    (
+        "give os.path.expandvars() of it: '$' is a shell's, and a letter like any other here",
+        "leave out the single quotes: the shell replaces '$NAME' in double ones and outside of quotes",
     ),
 )
 _PATHS_GIVEN = re.compile(r"\b(read|write)=(\[[^]]*\])")

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from ramet._sandbox.description import Sandbox
-from ramet.cli.sandbox_options import NOT_OF_A_COMMAND, ROWS, options, sandbox_of
+from ramet.cli.sandbox_options import AMOUNTS, NOT_OF_A_COMMAND, ROWS, options, sandbox_of
 
 from ...constants import PATIENT_SECONDS, repeated
+from ...terminals import shell
 from ..sandbox.taken_away import needs_all
 
 RAMET = [sys.executable, "-m", "ramet", "sandbox"]
@@ -114,6 +115,14 @@ def test_presets(preset: str, expected: Sandbox) -> None:
         memory="32M", write=[*expected.write, "/var/log"], syscalls=None
     )
     assert given("--preset", preset, "--memory", "none", "--timeout", "9").memory is None
+
+
+@pytest.mark.parametrize("field", [row.field for row in ROWS if row.heading == AMOUNTS])
+def test_a_presets_amount_is_taken_away_by_none(field: str) -> None:
+    """Each of them, whether it is bytes, a number or a time."""
+    option = f"--{field.replace('_', '-')}"
+    for preset in "agent:/var/tmp", "judge:64M,2", "strict":
+        assert getattr(given("--preset", preset, option, "none"), field) is None
 
 
 @pytest.mark.parametrize(
@@ -285,6 +294,8 @@ def test_why_a_program_here_cannot_be_executed(tmp_path: Path) -> None:
     (tmp_path / "no_mode").write_text("true\n")
     (tmp_path / "no_interpreter").write_text("#!/nonexistent\n")
     (tmp_path / "no_interpreter").chmod(0o755)
+    (tmp_path / "of_windows").write_text("#!/bin/sh\r\necho 1\r\n", newline="")
+    (tmp_path / "of_windows").chmod(0o755)
     (tmp_path / "directory").mkdir()
     for name, code, why in (
         ("no_mode", 126, "it may not be executed: a mode bit"),
@@ -292,6 +303,11 @@ def test_why_a_program_here_cannot_be_executed(tmp_path: Path) -> None:
             "no_interpreter",
             127,
             "the interpreter of its first line, '/nonexistent', does not exist",
+        ),
+        (
+            "of_windows",
+            127,
+            "'/bin/sh\\r', does not exist; the lines of the script end in CR LF, as on Windows",
         ),
         ("directory", 126, "it is a directory"),
     ):
@@ -502,6 +518,28 @@ def test_the_advice_is_a_shells() -> None:
     done = ramet("--read", "~/x", "ls")
     assert done.returncode == 125
     assert "as in --read ~/x: there the shell replaces '~'" in done.stderr
+    done = ramet("--read", "$HOME/x", "ls")
+    assert "leave out the single quotes: the shell replaces '$NAME' in double ones" in done.stderr
+
+
+@needs_all
+def test_a_preset_that_counts_output_has_no_terminal() -> None:
+    """Who types is told why a program shows no prompt, and what gives it the terminal."""
+    words = f"{shlex.join(RAMET)} --preset strict"
+    tells = 'test -t 1 && echo A""TERMINAL || echo NO""NE'
+    with shell("sh", "-c", f"{words} -- sh -c {shlex.quote(tells)}; read x") as terminal:
+        assert "so is no terminal to it: --output none gives" in terminal.see("NONE")
+    for output, seen in ("none", "ATERMINAL"), ("1M", "NONE"):
+        line = f"{words} --output {output} -- sh -c {shlex.quote(tells)}; read x"
+        with shell("sh", "-c", line) as terminal:
+            assert "--output" not in terminal.see(seen).split("ramet sandbox:", 1)[-1]
+
+
+@needs_all
+def test_no_word_of_terminals_where_there_is_none() -> None:
+    """A program whose output is read has the limit of its preset, and nothing is told."""
+    done = ramet("--preset", "strict", "echo", "hi")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hi\n", "")
 
 
 # ---- signals

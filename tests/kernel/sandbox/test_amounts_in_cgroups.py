@@ -1,13 +1,14 @@
 """The amounts of real programs in cgroups."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -277,6 +278,25 @@ def test_what_can_be_made_no_more(with_cgroups: Make) -> None:
     amounts._groups |= {place._replace(path="/proc/self"): controllers}
     with pytest.raises(OSError, match="/proc/self"):
         amounts.new_place()
+    held.close()
+
+
+def test_without_a_descriptor_for_its_cgroup(
+    with_cgroups: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many programs at once the one that is too many is told which limit it is, and what to do."""
+    amounts = with_cgroups(memory="64M")
+    held = amounts.new_place()
+
+    def refused(*_: object) -> NoReturn:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "cgroup.procs")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "ChildCgroup", refused)
+        with pytest.raises(OSError, match="RLIMIT_NOFILE") as told:
+            amounts.new_place()
+    assert (told.value.errno, told.value.filename) == (errno.EMFILE, "cgroup.procs")
+    amounts.new_place().close()
     held.close()
 
 

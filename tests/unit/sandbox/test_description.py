@@ -173,7 +173,12 @@ def test_swap_may_be_none_at_all() -> None:
         ("network", {"bind": ["80"]}, ValueError, "invalid network: expected ports from 0 to 6553"),
         ("network", {"bind": 80}, TypeError, "invalid network: expected a list of ports, got 80"),
         ("environment", "HOME", TypeError, "invalid environment: expected a list of names, got on"),
-        ("environment", ["A=1"], ValueError, "invalid environment: expected names of variables"),
+        (
+            "environment",
+            ["A=1"],
+            ValueError,
+            "invalid environment: expected names of variables, got 'A=1'; values are given by env= of run",
+        ),
         ("environment", [1], ValueError, "invalid environment: expected names of variables, got 1"),
         (
             "environment",
@@ -311,6 +316,13 @@ def test_replace() -> None:
     [
         *[("memroy", "memory"), ("netwrok", "network"), ("timout", "timeout"), ("mem", "memory")],
         *[("env", "environment"), ("net", "network"), ("pids", "processes"), ("rw", "write")],
+        *[
+            ("mounts", "write"),
+            ("ro_bind", "read"),
+            ("seccomp", "syscalls"),
+            ("nofile", "open_files"),
+        ],
+        *[("time_limit", "timeout"), ("threads", "processes")],
     ],
 )
 def test_a_wish_that_is_none(slip: str, word: str) -> None:
@@ -323,6 +335,8 @@ def test_a_wish_that_is_none(slip: str, word: str) -> None:
         Sandbox(color="red")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"no cwd; .* ramet.run\(argv, cwd=..., sandbox="):
         Sandbox(cwd="/")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"no workdir; .* ramet.run\(argv, cwd=..., sandbox="):
+        Sandbox(workdir="/")  # type: ignore[call-arg]
 
 
 def test_wishes_are_keywords() -> None:

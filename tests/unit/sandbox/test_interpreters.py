@@ -25,6 +25,24 @@ def test_of_a_program_of_this_machine() -> None:
     assert interpreter(found.path) is None
 
 
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("#!/bin/sh\n", "/bin/sh"),
+        ("#! /bin/sh -e\n", "/bin/sh"),
+        ("#! \t/usr/bin/env python3\n", "/usr/bin/env"),
+        ("#!/bin/sh", "/bin/sh"),
+        ("#!/bin/sh\r\n", "/bin/sh\r"),
+        ("#!/bin/sh -e\r\n", "/bin/sh"),
+    ],
+)
+def test_of_a_script(line: str, path: str, tmp_path: Path) -> None:
+    """What the kernel takes from the first line: a carriage return is a letter to it, execve(2)."""
+    script = tmp_path / "script"
+    script.write_text(line, newline="")
+    assert told_of(script) == (path, "a script")
+
+
 @pytest.mark.parametrize("width", [1, 2])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_of_each_width_and_order(width: int, order: str, tmp_path: Path) -> None:
@@ -61,11 +79,9 @@ def test_whatever_a_file_holds(rest: bytes, tmp_path: Path) -> None:
     assert found is None or found.of == "linked dynamically"
 
 
-def test_of_a_script(tmp_path: Path) -> None:
-    """The first word of its first line."""
+def test_of_a_script_that_names_none(tmp_path: Path) -> None:
+    """Nothing follows on its first line, or it is not there."""
     script = tmp_path / "script"
-    script.write_text("#! /bin/sh -e\n")
-    assert told_of(script) == ("/bin/sh", "a script")
     script.write_text("#!\n")
     assert interpreter(str(script)) is None
     assert interpreter(str(tmp_path / "none")) is None

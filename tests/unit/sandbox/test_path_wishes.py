@@ -55,6 +55,27 @@ def test_a_tilde_is_a_name_like_any_other(rows: Any, path: str) -> None:
     assert row.remedy.startswith("give os.path.expanduser() of it")
 
 
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [
+        ("$HOME/x", "give os.path.expandvars() of it: '$' is"),
+        ("src/*.py", "name each path, or the directory that has them: '*' and '?' are"),
+        ("src/a?", "name each path, or the directory that has them: '*' and '?' are"),
+    ],
+)
+def test_what_a_shell_replaces_is_not_replaced(rows: Any, path: str, remedy: str) -> None:
+    """Nobody is told to make a file of such a name; one that is there is shown as any other."""
+    (row,) = rows(described(read=[path]))
+    assert row.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize("name", ["$x", "a*b"])
+def test_a_file_with_a_name_that_a_shell_replaces(rows: Any, name: str, tmp_path: Path) -> None:
+    """It is there, and so there is nothing to say of it."""
+    (tmp_path / name).touch()
+    assert rows(described(read=[tmp_path / name])) == []
+
+
 def test_a_path_below_one_that_does_not_exist(rows: Any, tmp_path: Path) -> None:
     """The word that is wrong is found, and what follows it is kept where that is there."""
     (tmp_path / "project" / "src").mkdir(parents=True)

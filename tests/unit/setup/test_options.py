@@ -128,6 +128,8 @@ REFUSED: list[tuple[str, object, type[Exception], str]] = [
     ("stdin", "x", TypeError, "stdin: expected an int from 0 on"),
     ("stdin", Named("x"), TypeError, "stdin"),
     ("sandbox", "strict", TypeError, "sandbox: expected a ramet.Sandbox, got 'strict'"),
+    ("sandbox", Sandbox.strict, TypeError, "; call it, as in sandbox=Sandbox.strict()"),
+    ("sandbox", Sandbox, TypeError, "; call it, as in sandbox=Sandbox.strict()"),
     ("fds", [1], TypeError, "fds: expected a mapping of the child's descriptors"),
     ("fds", {-1: 0}, ValueError, "fds: expected an int from 0 on"),
     ("fds", {1 << 32: 0}, ValueError, "fds: expected an int from 0 on"),

@@ -1,6 +1,7 @@
 """What keeps the amounts of a sandbox on this machine: worked out once, and a place for each child."""
 
 import contextlib
+import errno
 import math
 import os
 import resource
@@ -22,6 +23,11 @@ from .cgroup_places import CONTROLLERS, find_places, missing_in_version_2
 from .mechanism import Mechanism
 from .place import Place, Watched
 from .systemd_scope import NoScopeError, scope_of_process
+
+_NO_DESCRIPTOR = (
+    "of which each program and call in a sandbox with cgroups takes some while it runs; raise "
+    "RLIMIT_NOFILE (ulimit -n), or have fewer of them at once"
+)
 
 # The init of the namespace, which RLIMIT_NPROC counts where it is the same user.
 OTHER_TASKS = 1
@@ -165,9 +171,11 @@ class Amounts:
         try:
             for place, controllers in self._groups.items():
                 made.append(self._made(place, controllers))
-        except BaseException:
+        except BaseException as error:
             for each in made:
                 each.close()
+            if isinstance(error, OSError) and error.errno == errno.EMFILE:
+                error.strerror = f"{error.strerror}, {_NO_DESCRIPTOR}"
             raise
         return made
 

@@ -1,12 +1,16 @@
 """The file that the kernel starts to run another: of a script's first line, or of an ELF file's header."""
 
 import os
+import re
 import struct
 from typing import BinaryIO, NamedTuple
 
 from ..untrusted_files import open_regular
 
 _LONGEST_LINE = 256  # BINPRM_BUF_SIZE: what the kernel reads of a first line
+_NAME = re.compile(
+    rb"#![ \t]*([^ \t\n\0]+)"
+)  # a carriage return before the line's end is part of it
 _LONGEST_PATH = 4096
 _INTERP = 3  # PT_INTERP, elf(5)
 _MOST_HEADERS = 512
@@ -30,9 +34,8 @@ def interpreter(program: str) -> Interpreter | None:
     try:
         with open(open_regular(program), "rb") as file:  # it may be a fifo of a child's
             line = file.read(_LONGEST_LINE).partition(b"\n")[0]
-            words = line[2:].split(maxsplit=1) if line.startswith(b"#!") else []
-            if words:
-                return Interpreter(os.fsdecode(words[0]), *_OF_SCRIPT)
+            if name := _NAME.match(line):
+                return Interpreter(os.fsdecode(name[1]), *_OF_SCRIPT)
             path = _of_elf(file)
     except (OSError, struct.error, OverflowError):
         return None

@@ -9,6 +9,7 @@ from ..description import Sandbox, is_below
 from ..view import TMP, View, has_own_tmp
 from .interpreters import interpreter
 
+_OF_WINDOWS = r"the lines of the script end in CR LF, as on Windows: sed -i 's/\r$//' mends it"
 _OF_ITS_OWN = ("/dev", "/proc")  # whatever the root is
 
 
@@ -81,7 +82,9 @@ class Sight(NamedTuple):
         if needed is None:
             return ""
         if not os.path.exists(needed.path):
-            return f"{needed.which}, {needed.path!r}, does not exist"
+            missing = f"{needed.which}, {needed.path!r}, does not exist"
+            is_of_windows = needed.path.endswith("\r")
+            return f"{missing}; {_OF_WINDOWS}" if is_of_windows else missing
         unseen = self.why_unseen(needed.path)
         return unseen and f"it is {needed.of}, and {unseen}"
 

@@ -178,17 +178,27 @@ def _not_found(wish: str, path: str, error: OSError) -> Row:
         shortfall = f"{path!r} is a symbolic link to {target!r}, which does not exist"
         return _row(wish, path, shortfall, "mend the link, or name another path", number)
     if number in (errno.ENOENT, errno.ENOTDIR):
-        near, how = _near(path), "make it first, or leave it out"
-        if any(part.startswith("~") for part in path.split("/")):
-            how = (
-                "give os.path.expanduser() of it: '~' is a shell's, and a name like any other here"
-            )
+        near, how = _near(path), _of_a_shell(path) or "make it first, or leave it out"
         if wish == "syscalls":  # one of its words, mistyped, is a path as well
             near = nearest(os.path.basename(path), SYSCALLS, cutoff=0.6) or near
             how = f"name {', '.join(map(repr, SYSCALLS))} or a file that is there"
         remedy = f"did you mean {near!r}?" if near else how
         return _row(wish, path, f"{path!r} does not exist", remedy, number)
     return _row(wish, path, f"{path!r}: {error.strerror}", "name another path", number)
+
+
+def _of_a_shell(path: str) -> str:
+    """What is to be given for a path that a shell would have made another one of; empty for others."""
+    if any(part.startswith("~") for part in path.split("/")):
+        return "give os.path.expanduser() of it: '~' is a shell's, and a name like any other here"
+    if "$" in path:
+        return "give os.path.expandvars() of it: '$' is a shell's, and a letter like any other here"
+    if "*" in path or "?" in path:
+        return (
+            "name each path, or the directory that has them: '*' and '?' are a shell's, and letters like "
+            "any other here"
+        )
+    return ""
 
 
 def _unreadable_link(path: str) -> str | None:
