@@ -8,9 +8,8 @@ from typing import BinaryIO, NamedTuple
 from ..untrusted_files import open_regular
 
 _LONGEST_LINE = 256  # BINPRM_BUF_SIZE: what the kernel reads of a first line
-_NAME = re.compile(
-    rb"#![ \t]*([^ \t\n\0]+)"
-)  # a carriage return before the line's end is part of it
+# A carriage return before the line's end is part of it.
+_NAME = re.compile(rb"#![ \t]*([^ \t\n\0]+)")
 _LONGEST_PATH = 4096
 _INTERP = 3  # PT_INTERP, elf(5)
 _MOST_HEADERS = 512
