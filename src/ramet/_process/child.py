@@ -4,7 +4,6 @@ import builtins
 import functools
 import os
 import signal
-import time
 import warnings
 from _thread import RLock
 from collections.abc import Generator
@@ -15,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cas
 from .. import _core
 from .._kernel import pidfd, procfs
 from .._kernel.clone_bits import STOPPED, THREAD, VFORK
-from .._kernel.names import WALL
-from .._kernel.timeouts import checked_timeout, deadline_after, pauses
+from .._kernel.timeouts import checked_timeout, deadline_after
 from ..errors import Interrupted, TimeoutExpired, called, died, still_running
 from ..exit_status import END, ExitStatus, from_waitid
 from ..flags import LAST_SIGNAL, CloneFlag
@@ -587,22 +585,7 @@ class Child(_core.Handle, Generic[T_co]):
         if self._task is not None and self._is_thread:
             return self._task.wait(timeout)
         ended = self._poll(timeout)
-        return self._has_ended_without_pidfd(timeout) if ended is None else ended
-
-    def _has_ended_without_pidfd(self, timeout: float | None) -> bool:
-        """Poll, without a pidfd: before Linux 5.3, or when none could be opened."""
-        deadline = deadline_after(timeout)
-        for pause in pauses():  # waitid(2) has no timeout, and SIGCHLD is the program's
-            try:
-                if _core.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL):
-                    break
-            except ChildProcessError:  # another's to wait for, or the kernel is about to reap it
-                if not pidfd.exists(self.pid):
-                    break
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-            time.sleep(pause)
-        return True
+        return pidfd.wait_by_pid(self.pid, timeout) if ended is None else ended
 
     def _conclude(self) -> ExitStatus:
         """It has ended: reap it, settle its status, and close what it holds."""
