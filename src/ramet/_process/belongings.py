@@ -100,14 +100,12 @@ class Belongings:
 
     def ends_later(self, namespace: PidNamespace) -> bool:
         """Whether what watches it ends its namespace."""
-        supervision = self.supervised()
-        return supervision is not None and supervision.ends_later(namespace)
+        return self.supervision is not None and self.supervision.ends_later(namespace)
 
     def gone(self) -> None:
         """All that it has started is reaped, too."""
-        supervision = self.supervised()
-        if supervision is not None:
-            supervision.gone()
+        if self.supervision is not None:
+            self.supervision.gone()
 
     # ---- what is asked of them
 

@@ -546,10 +546,12 @@ class Child(_core.Handle, Generic[T_co]):
         if self._is_left:  # garbage, and asked by other garbage; it may run for ever
             return ExitStatus.unknown()
         status = self._status_at_end()
+        is_expired = self._belongings.is_expired()
         if self._task is not None:
             self._task.wait(None)
             remove_sharer(self._task)
-        if self._was_killed_at_deadline() and status.code is None:
+            is_expired = self._task.expired
+        if is_expired and status.code is None:
             status = status.because("deadline")
         return self._concluded(status)
 
@@ -565,12 +567,6 @@ class Child(_core.Handle, Generic[T_co]):
             self._outcome.compare_rights(self.pid, -1 if self.pidfd is None else self.pidfd)
         return pidfd.exit_status(self.pidfd)
 
-    def _was_killed_at_deadline(self) -> bool:
-        """To be asked of each that has ended: it waits until the deadline thread is through with it."""
-        if self._belongings.is_expired():
-            return True
-        return self._task is not None and self._task.expired
-
     def _concluded(self, status: ExitStatus) -> ExitStatus:
         """Settle the status: another thread may have settled one before, which then holds."""
         status = self._belongings.reasoned(status, is_killed_by_us=self._killed)
@@ -585,7 +581,7 @@ class Child(_core.Handle, Generic[T_co]):
         return kept
 
     def _reap_others(self) -> None:
-        """Those whom nobody waits for."""
+        """Those whom nobody waits for, and all in its pid namespace."""
         if unreaped:
             reap_ended()
         namespace = self._own_namespace()
