@@ -278,7 +278,9 @@ class _Asked(NamedTuple):
     def complete(self, child: Child[Any]) -> None:
         """Give the child what was opened for it, to be closed when it needs that no more."""
         if self.setup is not None:
-            child._held = self.setup.needed_until_end(self.request.flags)
+            held = self.setup.needed_until_end(self.request.flags)
+            if held is not None:
+                child._own_belongings().held = held
 
     def sharing(self, *, own_interpreter: bool = False) -> Request:
         """The request for a clone call in shared memory."""
@@ -322,7 +324,7 @@ def _make_copied(
         clone_call.copy_as_asked(child, channel, asked.request, asked.call(fn), args)
     asked.complete(child)
     if deadline_thread is not None:
-        child._watched_by(deadline_thread, cast(float, asked.timeout))
+        child._expire_after(deadline_thread, cast(float, asked.timeout))
 
 
 def _share(
@@ -470,7 +472,7 @@ class _opened_cgroup:  # noqa: N801 - used as a verb
             cgroup = self._held.open(os.open, cgroup, how)
         request.cgroup = cgroup
         self._child._flags |= INTO_CGROUP  # what cgroup= asks for, as Child.flags has it
-        self._child._initial_cgroup = InitialCgroup.before_clone(cgroup_descriptor(cgroup))
+        self._child._own_belongings().cgroup = InitialCgroup.before_clone(cgroup_descriptor(cgroup))
 
     def __exit__(self, *_: object) -> None:
         self._held.close()

@@ -1,4 +1,4 @@
-"""pidfds: whether a task has ended, with what status, and signals for it."""
+"""pidfds: whether a task has ended, with what status, and signals for it; what is done without one."""
 
 import errno
 import fcntl
@@ -6,12 +6,14 @@ import os
 import select
 import signal
 import struct
+import time
 from collections.abc import Iterable
 
 from .. import _core
 from ..exit_status import ExitStatus
 from . import procfs
-from .timeouts import deadline_after, milliseconds_until, seconds_until
+from .names import WALL
+from .timeouts import deadline_after, milliseconds_until, pauses, seconds_until
 
 # ioctl(pidfd, PIDFD_GET_INFO, struct pidfd_info), include/uapi/linux/pidfd.h
 _GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, 64 bytes)
@@ -27,6 +29,25 @@ def wait_readable(pidfd: int, timeout: float | None) -> bool:
     Source: pidfd_open(2), poll(2).
     """
     return _core.wait_readable(pidfd, timeout)
+
+
+def wait_by_pid(pid: int, timeout: float | None) -> bool:
+    """wait_readable() for a child without a pidfd: before Linux 5.3, or when none could be opened.
+
+    It is not reaped. Source: waitid(2).
+    """
+    deadline = deadline_after(timeout)
+    for pause in pauses():  # waitid(2) has no timeout, and SIGCHLD is the program's
+        try:
+            if _core.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL):
+                break
+        except ChildProcessError:  # another's to wait for, or the kernel is about to reap it
+            if not exists(pid):
+                break
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+    return True
 
 
 def wait_any(pidfds: Iterable[int], timeout: float | None) -> list[int]:

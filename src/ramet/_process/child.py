@@ -4,23 +4,22 @@ import builtins
 import functools
 import os
 import signal
-import time
 import warnings
 from _thread import RLock
 from collections.abc import Generator
 from contextlib import suppress
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from .. import _core
 from .._kernel import pidfd, procfs
 from .._kernel.clone_bits import STOPPED, THREAD, VFORK
-from .._kernel.names import WALL
-from .._kernel.timeouts import checked_timeout, deadline_after, pauses
+from .._kernel.timeouts import checked_timeout, deadline_after
 from ..errors import Interrupted, TimeoutExpired, called, died, still_running
 from ..exit_status import END, ExitStatus, from_waitid
 from ..flags import LAST_SIGNAL, CloneFlag
 from ..losses import Losses
+from .belongings import NO_BELONGINGS, Belongings
 from .blocking import BLOCKING, Waits, run_blocking
 from .memory_sharers import remove_sharer
 from .result_channel import NOTHING, RAISED, ResultChannel
@@ -32,37 +31,11 @@ from .unreaped import Unreaped, reap_ended, unreaped
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .._kernel.descriptors import Descriptors
-    from .tree.own_cgroup import InitialCgroup
-
 T_co = TypeVar("T_co", covariant=True)
 
 _core.know_exit_status(ExitStatus, END)
 
 _MADE_AT_RUN_TIME = 1 << 9  # Py_TPFLAGS_HEAPTYPE
-
-
-class Supervised(Protocol):
-    """What watches a confined child: see ramet._sandbox.supervision."""
-
-    @property
-    def report(self) -> Any:
-        """What it has used, when it has ended."""
-
-    def ended(self, status: ExitStatus) -> ExitStatus:
-        """The status with its reason."""
-
-    def ends_later(self, namespace: PidNamespace) -> bool:
-        """Whether it ends that, in which nothing is left, once all is gone."""
-
-    def gone(self) -> None:
-        """All that it has started is reaped, too."""
-
-    def count_output(self, count: int) -> bool:
-        """So many bytes of its output were read; whether it may write more."""
-
-    def give_up(self) -> None:
-        """Nobody will wait for it."""
 
 
 class Child(_core.Handle, Generic[T_co]):
@@ -77,17 +50,12 @@ class Child(_core.Handle, Generic[T_co]):
     """
 
     # Class attributes, since few children need one of their own.
-    _initial_cgroup: "InitialCgroup | None" = None
     _starter: "Callable[[Child[Any], Waits], Awaitable[object]] | None" = None  # what start() calls
     _killed = False
     _resumed = False
     _is_left = False
-    _deadline_thread: _core.DeadlineThread | None = None
-    _held: "Descriptors | None" = None  # that are closed when it has ended
-    _namespace: PidNamespace | None = None
-    # What watches a confined one, and what makes that when it is first asked, where nothing is watched.
-    _supervision: "Supervised | None" = None
-    _make_supervision: "Callable[[], Supervised] | None" = None
+    _namespace: PidNamespace | None = None  # once it is ended in Python; see _own_namespace()
+    _belongings: Belongings = NO_BELONGINGS  # that end with it, in the order that is told there
 
     @property
     def _is_thread(self) -> bool:
@@ -184,10 +152,8 @@ class Child(_core.Handle, Generic[T_co]):
         if self._task is not None:
             remove_sharer(self._task)
         if self._init_stays and self._maker == os.getpid():
-            supervision = self._supervised()
             self._reap_others()
-            if supervision is not None:
-                supervision.gone()
+            self._belongings.gone()
             self._init_stays = False
             return
         if unreaped:
@@ -226,7 +192,8 @@ class Child(_core.Handle, Generic[T_co]):
             if value is not NotImplemented:
                 if self._task is not None:
                     remove_sharer(self._task)
-                self._close_held()
+                if self._belongings.held is not None:
+                    self._belongings.held.close()
                 return value
         raised, outcome = self._outcome_within(timeout)
         if raised:
@@ -394,8 +361,7 @@ class Child(_core.Handle, Generic[T_co]):
             )
         shares = self._shares_memory()
         pidfd = self._copied_pidfd()
-        own_cgroup = None if self._initial_cgroup is None else self._initial_cgroup.own
-        root = Root(self.pid, pidfd, self._flags, shares, own_cgroup, self.kill)
+        root = Root(self.pid, pidfd, self._flags, shares, self._belongings.own_cgroup, self.kill)
         return End(root, orphans)
 
     def _own_namespace(self) -> PidNamespace | None:
@@ -404,45 +370,27 @@ class Child(_core.Handle, Generic[T_co]):
             self._give_init(PidNamespace)
         return self._namespace
 
-    def _supervised(self) -> Supervised | None:
-        if self._supervision is None and self._make_supervision is not None:
-            self._supervision = self._make_supervision()
-        return self._supervision
+    def _own_belongings(self) -> Belongings:
+        """For who makes it, to add to."""
+        if self._belongings is NO_BELONGINGS:
+            self._belongings = Belongings()
+        return self._belongings
 
-    @property
-    def _counts_output(self) -> "Callable[[int], bool] | None":
-        """What is to be told how many bytes of its output were read."""
-        supervision = self._supervised()
-        return None if supervision is None else supervision.count_output
-
-    def _kill_confined(self) -> None:
-        """Kill it and all that is in its namespace."""
-        namespace = self._own_namespace()
-        if namespace is not None:
-            namespace.kill()
-        with suppress(ProcessLookupError):
-            self.kill()
+    def _expire_after(self, deadline_thread: _core.DeadlineThread, timeout: float) -> None:
+        """Let the thread kill it after so many seconds."""
+        deadline_thread.watch(self, timeout)
+        self._own_belongings().deadline_thread = deadline_thread
 
     @property
     def report(self) -> Any:
         """With ``sandbox=``: what it has used, and what ended it; None before its end."""
-        supervision = self._supervised()
-        if supervision is None:
-            return None
-        if self._make_supervision is not None and self._status is not None:
-            supervision.ended(self._status)
-        return supervision.report
+        return self._belongings.report(self._status)
 
     @property
     def changes(self) -> Any:
         """With ``overlay`` of its sandbox: what it has done to files; None before its end."""
         report = self.report
         return None if report is None else report.changes
-
-    def _watched_by(self, deadline_thread: _core.DeadlineThread, timeout: float) -> None:
-        """Let the thread kill it after so many seconds."""
-        deadline_thread.watch(self, timeout)
-        self._deadline_thread = deadline_thread
 
     def _warn_of_losses(self) -> None:
         """Reap a child of vfork() that died with losses, and warn."""
@@ -562,13 +510,13 @@ class Child(_core.Handle, Generic[T_co]):
                 self.kill()
             if (namespace := self._own_namespace()) is not None:
                 namespace.leave()
-            supervision = self._supervised()
+            supervision = self._belongings.supervised()
             if supervision is not None:
                 self.kill()
                 supervision.give_up()
         unreaped.append(
             Unreaped(
-                *(self._maker, self.pid, self._take_pidfd(), self._task, self._held),
+                *(self._maker, self.pid, self._take_pidfd(), self._task, self._belongings.held),
                 is_thread=self._is_thread,
             )
         )
@@ -587,22 +535,7 @@ class Child(_core.Handle, Generic[T_co]):
         if self._task is not None and self._is_thread:
             return self._task.wait(timeout)
         ended = self._poll(timeout)
-        return self._has_ended_without_pidfd(timeout) if ended is None else ended
-
-    def _has_ended_without_pidfd(self, timeout: float | None) -> bool:
-        """Poll, without a pidfd: before Linux 5.3, or when none could be opened."""
-        deadline = deadline_after(timeout)
-        for pause in pauses():  # waitid(2) has no timeout, and SIGCHLD is the program's
-            try:
-                if _core.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL):
-                    break
-            except ChildProcessError:  # another's to wait for, or the kernel is about to reap it
-                if not pidfd.exists(self.pid):
-                    break
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-            time.sleep(pause)
-        return True
+        return pidfd.wait_by_pid(self.pid, timeout) if ended is None else ended
 
     def _conclude(self) -> ExitStatus:
         """It has ended: reap it, settle its status, and close what it holds."""
@@ -613,10 +546,12 @@ class Child(_core.Handle, Generic[T_co]):
         if self._is_left:  # garbage, and asked by other garbage; it may run for ever
             return ExitStatus.unknown()
         status = self._status_at_end()
+        is_expired = self._belongings.is_expired()
         if self._task is not None:
             self._task.wait(None)
             remove_sharer(self._task)
-        if self._was_killed_at_deadline() and status.code is None:
+            is_expired = self._task.expired
+        if is_expired and status.code is None:
             status = status.because("deadline")
         return self._concluded(status)
 
@@ -632,60 +567,32 @@ class Child(_core.Handle, Generic[T_co]):
             self._outcome.compare_rights(self.pid, -1 if self.pidfd is None else self.pidfd)
         return pidfd.exit_status(self.pidfd)
 
-    def _was_killed_at_deadline(self) -> bool:
-        """To be asked of each that has ended: it waits until the deadline thread is through with it."""
-        thread = self._deadline_thread
-        if thread is not None and thread.has_killed():
-            return True
-        return self._task is not None and self._task.expired
-
     def _concluded(self, status: ExitStatus) -> ExitStatus:
         """Settle the status: another thread may have settled one before, which then holds."""
-        if self._initial_cgroup is not None and self._died_of_memory(status):
-            status = status.because("out of memory")
-        self._end_namespace()
-        supervision = self._supervised()
-        if supervision is not None:
-            status = supervision.ended(status)
+        status = self._belongings.reasoned(status, is_killed_by_us=self._killed)
         kept = self._keep_status(status)
         self._let_go()
-        self._close_held()
+        self._belongings.close()
         self._reap_others()
-        if supervision is not None:
-            supervision.gone()
-            self._init_stays = False
+        self._belongings.gone()
+        self._init_stays = False
         if kept is status and self._task is not None:
             self._warn_of_locks()
         return kept
 
-    def _end_namespace(self) -> None:
-        """With all that is in it; the child itself has been reaped."""
-
     def _reap_others(self) -> None:
-        """Those whom nobody waits for."""
+        """Those whom nobody waits for, and all in its pid namespace."""
         if unreaped:
             reap_ended()
         namespace = self._own_namespace()
-        supervision = self._supervision
         if namespace is None:
             return
         try:
-            if supervision is None or not supervision.ends_later(namespace):
+            if not self._belongings.ends_later(namespace):
                 namespace.end()
         except BaseException:  # the status is known, and no other wait comes here
             namespace.leave()
             raise
-
-    def _close_held(self) -> None:
-        if self._held is not None:
-            self._held.close()
-
-    def _died_of_memory(self, status: ExitStatus) -> bool:
-        """By the count of the cgroup; not when it was killed through this handle."""
-        place = self._initial_cgroup
-        if status.signal != signal.SIGKILL or self._killed or place is None:
-            return False
-        return place.oom_kills is not None and place.oom_kills.has_increased()
 
     def _warn_of_locks(self) -> None:
         """A thread that acquires such a lock waits for ever: the warning tells why."""

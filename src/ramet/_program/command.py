@@ -151,7 +151,7 @@ class Command:
         preparation = self._preparation
         child = new_child(Child, self._shown, preparation.flags, preparation.is_plain)
         if preparation.cgroup is not None:
-            child._initial_cgroup = InitialCgroup.before_clone(preparation.cgroup)
+            child._own_belongings().cgroup = InitialCgroup.before_clone(preparation.cgroup)
         return child
 
     def _give(self, pipes: Iterable[int]) -> None:
@@ -184,14 +184,14 @@ class Command:
         if confinement.prepared is not None and self._launch_prepared(child, confinement):
             return
         if preparation.is_unwatched:
-            child._make_supervision = confinement.new_supervision
+            child._own_belongings().make_supervision = confinement.new_supervision
             failed = launching.launch(preparation.wanted, plan, child)
             if failed is not None:
                 self._fail(child, failed)
             return
         labels = None
         own, supervision = confinement.new_parts()
-        child._supervision = supervision
+        child._own_belongings().supervision = supervision
         try:
             if not own.is_common:
                 steps = preparation.own_steps(own)
@@ -222,14 +222,12 @@ class Command:
             supervision = waiting.supervision
             supervision.when_gone = prepared.fill_up
             supervision.ends_later = partial(prepared.ends_later, waiting.orphans)
-            if self._preparation.is_unwatched:
-                child._make_supervision = lambda: supervision
-            else:
-                child._supervision = supervision
+            child._own_belongings().supervision = supervision
             failed = waiting.ahead.go(child, last.plan, last.sent)
         except BaseException as error:
             waiting.end()
             if isinstance(error, OSError):  # it has been killed, or there are no such descriptors
+                child._own_belongings().supervision = None
                 return False
             raise
         if subreaper.blocks:

@@ -419,7 +419,7 @@ class Popen(subprocess.Popen[AnyStr]):
                 self._encoded(input),
                 text=bool(self.text_mode),
                 may_widen=self.pipesize <= 0,
-                counted=None if self._child is None else self._child._counts_output,
+                counted=None if self._child is None else self._child._belongings.count_output,
             )
         is_done = not self._has_ended() and self._exchange.run(deadline, self._end_of_all())
         if not is_done and not self._has_ended():
@@ -437,7 +437,7 @@ class Popen(subprocess.Popen[AnyStr]):
     @property
     def _is_confined(self) -> bool:
         """Whether all dies with it, so that its pipe ends then: what it has given away is nobody's."""
-        return self._child is not None and self._child._counts_output is not None
+        return self._child is not None and self._child._belongings.count_output is not None
 
     def _end_of_all(self) -> int | None:
         """What can be read when it ends, None where its pipes end when nobody has them any more."""

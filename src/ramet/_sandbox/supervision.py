@@ -3,6 +3,7 @@
 import signal
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import RLock
 from typing import Any
@@ -151,8 +152,17 @@ def _killing(child: Child[Any], tree: Tree | None) -> Callable[[], None]:
         if living is None:
             return
         if tree is None:
-            living._kill_confined()
+            _kill_confined(living)
         else:
             tree.kill(living)
 
     return kill
+
+
+def _kill_confined(child: Child[Any]) -> None:
+    """Kill it and all that is in its namespace."""
+    namespace = child._own_namespace()
+    if namespace is not None:
+        namespace.kill()
+    with suppress(ProcessLookupError):
+        child.kill()

@@ -83,7 +83,7 @@ async def run(
     try:
         with contextlib.nullcontext() if seconds is None else anyio.move_on_after(seconds):
             process = await opened(args, kill_tree, **options)
-            if process._child._counts_output is None:
+            if process._child._belongings.count_output is None:
                 await _communicate(process, sent, output)
             else:  # in a sandbox all dies with it, and what it has given away is nobody's
                 await _until_its_end(process, output, sent)
@@ -132,7 +132,7 @@ def _frozen(data: bytearray | None) -> bytes | None:
 async def _communicate(process: Process, sent: bytes | memoryview | None, output: _Output) -> None:
     """Write the input and read both outputs concurrently."""
     jobs: list[Callable[[], Coroutine[Any, Any, None]]] = []
-    counted = process._child._counts_output
+    counted = process._child._belongings.count_output
     if process.stdin is not None:
         stdin = process.stdin
         jobs.append(lambda: _feed(stdin, sent or b""))

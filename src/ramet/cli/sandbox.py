@@ -155,8 +155,8 @@ def _run(
         command = Command(argv, **given)
         child = _spawned(command, description, given["cwd"], given_pipes.values())
         if output is not None:
-            assert child._counts_output is not None
-            output.copy(child._counts_output)
+            assert child._belongings.count_output is not None
+            output.copy(child._belongings.count_output)
         status = SessionWatch(child).status()
         seconds = time.monotonic() - begun
     if reports:

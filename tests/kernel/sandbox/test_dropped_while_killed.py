@@ -9,6 +9,7 @@ import pytest
 import ramet
 from ramet import Sandbox
 from ramet._process.child import Child
+from ramet._sandbox import supervision
 from ramet._sandbox.amounts.place import Place, Watched
 
 from ...constants import SECONDS
@@ -21,7 +22,7 @@ def test_the_last_handle_goes_while_its_child_is_killed(monkeypatch: pytest.Monk
     """For its timeout, by the thread that keeps amounts, which prints no traceback."""
     failures: list[threading.ExceptHookArgs] = []
     is_killing, may_kill, is_over = threading.Event(), threading.Event(), threading.Event()
-    kill, exceed = Child._kill_confined, Place._exceed
+    kill, exceed = supervision._kill_confined, Place._exceed
 
     def kill_later(child: Child[object]) -> None:
         is_killing.set()
@@ -35,7 +36,7 @@ def test_the_last_handle_goes_while_its_child_is_killed(monkeypatch: pytest.Monk
             is_over.set()
 
     monkeypatch.setattr(threading, "excepthook", failures.append)
-    monkeypatch.setattr(Child, "_kill_confined", kill_later)
+    monkeypatch.setattr(supervision, "_kill_confined", kill_later)
     monkeypatch.setattr(Place, "_exceed", exceed_to_the_end)
     child = ramet.clone(threading.Event().wait, sandbox=Sandbox(timeout=0.01))
     pid = child.pid

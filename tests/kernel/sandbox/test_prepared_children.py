@@ -472,7 +472,7 @@ def test_closed_or_forgotten_they_are_ended(closes: bool) -> None:
     namespace = child._own_namespace()
     assert namespace is not None
     prepared.end()
-    supervision: Any = child._supervised()
+    supervision: Any = child._belongings.supervision
     supervision.ends_later = partial(pool.ends_later, *supervision.ends_later.args)
     child.wait()
     assert list(pool._empty) == [namespace]

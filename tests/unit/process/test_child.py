@@ -361,6 +361,6 @@ def test_a_child_that_is_nobodys_to_wait_for_is_awaited(monkeypatch: pytest.Monk
     monkeypatch.setattr(_core, "waitid", no_child)
     monkeypatch.setattr(pidfd, "exists", lambda _: next(there, False))
     child = standing_for(1 << 22, None, CloneFlag(0), "nothing")
-    assert not child._has_ended_without_pidfd(0)
+    assert not child._has_ended(0)
     assert child.wait(30) == ExitStatus.unknown()
     assert list(there) == []

@@ -10,6 +10,7 @@ from typing import Self
 from ..._kernel import pidfd
 from ..._kernel.oom_kills import OomKills
 from ..._kernel.timeouts import milliseconds_until
+from ...exit_status import ExitStatus
 
 _NOT_POPULATED = b"populated 0"
 
@@ -115,12 +116,17 @@ class InitialCgroup:
 
     def __init__(self, own: OwnCgroup | None, oom_kills: OomKills | None) -> None:
         self.own = own
-        self.oom_kills = oom_kills
+        self._oom_kills = oom_kills
 
     @classmethod
     def before_clone(cls, directory: int) -> Self:
         """For the cgroup behind a descriptor of its directory."""
         return cls(OwnCgroup.before_clone(directory), OomKills.before_clone(directory))
+
+    def has_killed(self, status: ExitStatus) -> bool:
+        """Whether the child, which ended so, may have been killed for want of memory: by the count."""
+        is_killed = status.signal == signal.SIGKILL
+        return is_killed and self._oom_kills is not None and self._oom_kills.has_increased()
 
 
 def _pids_in(folder: str) -> list[int]:

@@ -190,7 +190,11 @@ class CalledChild(Child[T_co]):
         if ended is not None:
             return ended
         # Whether nothing is told of it or given to another call that all in its namespace must be dead for.
-        if not self._has_namespace or self._memory is not None or self._supervision is not None:
+        if (
+            not self._has_namespace
+            or self._memory is not None
+            or self._belongings.supervision is not None
+        ):
             return self.poll() is not None
         if self._reap_exited():  # most do, and then there is nothing to add to their status
             self._kill_namespace()
@@ -355,22 +359,16 @@ class CalledChild(Child[T_co]):
         with Held(self._reading) as take:
             take()
             self._let_end()
-            self._end_namespace()
             self._end_memory()
         if status.code is None and self._has_exceeded_memory:
             status = status.because("out of memory")
         return super()._concluded(status)
 
-    def _end_namespace(self) -> None:
-        namespace = self._own_namespace() if self._leaves_namespace else None
-        if namespace is not None:
-            namespace.leave()
-        else:  # it is kept: a signal handler may raise before all are dead
-            super()._end_namespace()
-
     def _reap_others(self) -> None:
-        if not self._leaves_namespace:  # else the template does, once for some calls
+        if not self._leaves_namespace:
             super()._reap_others()
+        elif (namespace := self._own_namespace()) is not None:
+            namespace.leave()  # the template reaps others, once for some calls
 
     def _end_memory(self) -> None:
         memory = self._memory

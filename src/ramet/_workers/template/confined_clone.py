@@ -104,7 +104,7 @@ def _make(
             _end_unowned(told)
             raise _refusal(maker)  # noqa: TRY301 - the cleaning is the same
         maker.wait()
-        child._supervision = supervision
+        child._own_belongings().supervision = supervision
         child._connect(made, Reader(False, True, by_template=True), lambda _: None)
     except BaseException:
         _end_untold(made, maker, ours, until_then)
@@ -114,7 +114,7 @@ def _make(
         ours.close()
     supervision.begin(child, os.getpid())
     if deadline_thread is not None:
-        child._watched_by(deadline_thread, timeout)  # type: ignore[arg-type]
+        child._expire_after(deadline_thread, timeout)  # type: ignore[arg-type]
 
 
 def _end_untold(made: Clone, maker: Child[Any] | None, ours: Channel, name: str) -> None:

@@ -456,8 +456,9 @@ class Template:
         deadline_thread = None if request.timeout is None else deadline_thread_for()
         supervision = self._supervision(request) if self._is_supervised else None
         if supervision is not None:
-            child._supervision = supervision
-        child._initial_cgroup = request.initial_cgroup
+            child._own_belongings().supervision = supervision
+        if request.initial_cgroup is not None:
+            child._own_belongings().cgroup = request.initial_cgroup
         is_pickle = call[0][0] == FIRST_OF_PICKLE
         if is_pickle and b"multiprocessing" in call[0] and not self._link.is_confined:
             changes = changes | authkey()  # which is not for a child that is not trusted
@@ -473,7 +474,7 @@ class Template:
             memory, request.memory = request.memory, None  # it is the child's from here on
             child._limit_memory(memory)
         if deadline_thread is not None:
-            child._watched_by(deadline_thread, request.timeout)  # type: ignore[arg-type]
+            child._expire_after(deadline_thread, request.timeout)  # type: ignore[arg-type]
 
     def _supervision(self, request: CallRequest) -> "Supervision":
         """What keeps the amounts of the sandbox for one call."""
