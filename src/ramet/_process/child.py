@@ -550,7 +550,7 @@ class Child(_core.Handle, Generic[T_co]):
         if self._task is not None:
             self._task.wait(None)
             remove_sharer(self._task)
-            is_expired = self._task.expired
+            is_expired = is_expired or self._task.expired
         if is_expired and status.code is None:
             status = status.because("deadline")
         return self._concluded(status)
