@@ -34,7 +34,7 @@ def interpreter(program: str) -> Interpreter | None:
             if words:
                 return Interpreter(os.fsdecode(words[0]), *_OF_SCRIPT)
             path = _of_elf(file)
-    except (OSError, struct.error, OverflowError):
+    except (OSError, struct.error, ValueError):  # the last: a place beyond what off_t can tell
         return None
     return Interpreter(os.fsdecode(path), *_OF_ELF) if path else None
 
