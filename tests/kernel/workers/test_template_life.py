@@ -268,6 +268,36 @@ def test_a_spare_that_ends_in_warm(executes: bool, tmp_path: Path) -> None:
     assert not hasattr(ended.value, "__notes__")
 
 
+def test_it_is_told_by_a_template_that_is_slow_as_well(tmp_path: Path) -> None:
+    """The template goes on only when the caller has seen the end of the clone: it holds no end of its socket."""
+    fifo, seen = tmp_path / "fifo", tmp_path / "seen"
+    os.mkfifo(fifo)
+    os.mkfifo(seen)
+
+    def waits_after_telling() -> None:
+        tell = template_process._Template._tell
+
+        def tell_and_wait(*words: Any) -> None:
+            template_process._Template._tell = tell  # type: ignore[method-assign]
+            tell(*words)
+            seen.read_bytes()
+
+        template_process._Template._tell = tell_and_wait  # type: ignore[method-assign]
+
+    def warms() -> None:
+        fifo.read_bytes()  # until the call was sent
+        os._exit(3)
+
+    with ramet.Template(setup=waits_after_telling, warm=warms, spares=1) as template:
+        call = template.clone(abs, 1)
+        fifo.write_bytes(b"")
+        with pytest.raises(ramet.ChildDied) as caught:
+            call.result()
+        template._link  # noqa: B018
+        seen.write_bytes(b"")
+        assert "in warm= of the template" in caught.value.__notes__[0]
+
+
 _before: set[int] = set()
 
 
