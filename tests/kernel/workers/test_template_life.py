@@ -269,7 +269,7 @@ def test_a_spare_that_ends_in_warm(executes: bool, tmp_path: Path) -> None:
 
 
 def test_it_is_told_by_a_template_that_is_slow_as_well(tmp_path: Path) -> None:
-    """The template goes on only when the caller has seen the end of the clone: it holds no end of its socket."""
+    """It goes on when the caller has seen the end of the clone, of whose socket it holds no end."""
     fifo, seen = tmp_path / "fifo", tmp_path / "seen"
     os.mkfifo(fifo)
     os.mkfifo(seen)
