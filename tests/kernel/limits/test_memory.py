@@ -259,7 +259,8 @@ def test_what_a_killed_process_left_is_removed_by_the_next(limits: MemoryLimits)
         left = MemoryLimits(BUDGET)
         left.prepare(2)
         if [each for each in place.iterdir() if f"-{os.getpid()}-" in each.name]:
-            os.kill(os.getpid(), signal.SIGKILL)  # who makes limits meanwhile removes them from here on
+            # From here on who makes limits in another run of the tests removes them.
+            os.kill(os.getpid(), signal.SIGKILL)
         os._exit(1)
 
     if (pid := os.fork()) == 0:
