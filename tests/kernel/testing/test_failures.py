@@ -13,6 +13,7 @@ import pytest
 from ramet._limits.memory import MemoryLimits
 
 from ...constants import SECONDS
+from ...looking import state_of
 from ...waiting import until
 from .conftest import Suite
 
@@ -347,7 +348,8 @@ def test_templates_are_none_that_are_left(suite: Suite, nothing_left: object) ->
     suite.write(TEMPLATES)
     result = suite.run("--ramet")
     result.assert_outcomes(passed=5, errors=1)
-    assert not Path("/proc", (suite.path / "forked").read_text()).exists()
+    forked = (suite.path / "forked").read_text()
+    until(lambda: state_of(forked) in {"", "Z"})  # who adopts it may take a moment to reap it
     result.stdout.re_match_lines(
         ["left running at the test's end, and killed: [0-9]+ sleep .*0\\)$"]
     )
