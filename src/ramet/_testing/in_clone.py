@@ -34,6 +34,7 @@ class CloneOfSession(NamedTuple):
     journal: Journal
     output: CapturedOutput
     stack_file: int
+    recursion_limit: int
 
     def run(self) -> NoReturn:
         """Run the test, and end this process, without what a session does at its end."""
@@ -67,6 +68,11 @@ class CloneOfSession(NamedTuple):
             self.journal.write({"interrupt": _place_of(interrupt)})
         except MemoryError:  # the test has set a limit itself, say
             self.journal.write({"lost": "could not make its reports for want of memory"})
+        except RecursionError:  # the same, of another kind
+            limit = sys.getrecursionlimit()
+            sys.setrecursionlimit(self.recursion_limit)
+            told = f"could not make its reports at a recursion limit of {limit}"
+            self.journal.write({"lost": told})
         except BaseException:  # of a hook: pytest ends with an internal error
             self.journal.write({"error": format_exc()})
 

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sys
 import time
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -98,7 +99,8 @@ class RunningTest:
             self._output = held.enter_context(CapturedOutput(item.config))
             self._budget = _taken(held, memory, wishes)
             in_clone = CloneOfSession(
-                *(item, nextitem, setup, reporter), self._journal, self._output, self._stack_file
+                *(item, nextitem, setup, reporter),
+                *(self._journal, self._output, self._stack_file, sys.getrecursionlimit()),
             )
             self.child = held.enter_context(_cloned(in_clone, wishes, self._budget, mask))
             draw_on()

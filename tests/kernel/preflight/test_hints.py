@@ -301,6 +301,9 @@ def test_a_process_in_a_loop_names_its_own_words_for_others(nothing_left: object
             assert "await run(fn, 1, 2)" in asked(executor, "submit")
             with pytest.raises(TypeError, match=r"not what it returns: run\(fn, 1, 2\)"):
                 await executor.run(len("one"))  # type: ignore[arg-type]
+        told = pytest.raises(TypeError, match=r"not what it returns: run\(fn, 1, 2\)")
+        with ramet.Template(spares=0) as template, told:
+            await template.run(len("one"))  # type: ignore[arg-type]
 
     asyncio.run(main())
 

@@ -17,6 +17,8 @@ import pytest
 
 import ramet
 from ramet import CloneFlag as F
+from ramet._process.tree import pid_namespace
+from ramet._process.unreaped import reap_ended
 from ramet._workers.crossing import messages
 from ramet._workers.crossing.template_messages import LOADED, MADE, Loading
 from ramet._workers.in_template import template_process
@@ -26,8 +28,9 @@ from ramet._workers.template.starting import Fresh
 
 from ...activities import hang
 from ...constants import PATIENT_SECONDS, SECONDS, WALL
+from ...copies import forked
 from ...looking import state_of
-from ...waiting import in_threads, until
+from ...waiting import exit_code, in_threads, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -268,6 +271,36 @@ def test_a_spare_that_ends_in_warm(executes: bool, tmp_path: Path) -> None:
     assert not hasattr(ended.value, "__notes__")
 
 
+def test_it_is_told_by_a_template_that_is_slow_as_well(tmp_path: Path) -> None:
+    """It goes on when the caller has seen the end of the clone, of whose socket it holds no end."""
+    fifo, seen = tmp_path / "fifo", tmp_path / "seen"
+    os.mkfifo(fifo)
+    os.mkfifo(seen)
+
+    def waits_after_telling() -> None:
+        tell = template_process._Template._tell
+
+        def tell_and_wait(*words: Any) -> None:
+            template_process._Template._tell = tell  # type: ignore[method-assign]
+            tell(*words)
+            seen.read_bytes()
+
+        template_process._Template._tell = tell_and_wait  # type: ignore[method-assign,assignment]
+
+    def warms() -> None:
+        fifo.read_bytes()  # until the call was sent
+        os._exit(3)
+
+    with ramet.Template(setup=waits_after_telling, warm=warms, spares=1) as template:
+        call = template.clone(abs, 1)
+        fifo.write_bytes(b"")
+        with pytest.raises(ramet.ChildDied) as caught:
+            call.result()
+        template._link  # noqa: B018
+        seen.write_bytes(b"")
+        assert "in warm= of the template" in caught.value.__notes__[0]
+
+
 _before: set[int] = set()
 
 
@@ -421,6 +454,31 @@ def test_a_call_that_runs_goes_on_where_pids_have_begun_again(
         monkeypatch.setattr(clones_by_name, "_pid_max", lambda: since * 3 // 2)
     with child:
         assert child.poll() is None
+
+
+@pytest.mark.usefixtures("root")
+def test_the_init_of_a_clone_that_was_lost_is_reaped_at_once() -> None:
+    """Its caller may do nothing more by which it would be reaped later."""
+    told, tells = os.pipe()
+
+    def make_init() -> None:
+        Path("/proc/self/comm").write_text("ramet:lost")
+        os.write(tells, str(pid_namespace.new()[0]).encode())
+        hang()
+
+    maker = forked(make_init)
+    init = int(os.read(told, 20))
+    os.close(told)
+    os.close(tells)
+    until(lambda: Path(f"/proc/{init}/comm").read_text() == "ramet:losti\n")
+    names = clones_by_name.ClonesByName("ramet:lost", is_doubted=True, is_confined=False)
+    try:
+        names.end_told((0, init))
+        assert state_of(init) == ""
+    finally:
+        os.kill(maker, signal.SIGKILL)
+        assert exit_code(maker) == -signal.SIGKILL
+        reap_ended()
 
 
 def test_a_derived_template_whose_base_was_killed_before_it_told_of_it_ends(

@@ -69,6 +69,17 @@ def test_of_each_width_and_order(width: int, order: str, tmp_path: Path) -> None
     assert told_of(program) == ("/lib/ld.so", "linked dynamically")
 
 
+@pytest.mark.parametrize("place", [1 << 63, (1 << 64) - 1])
+def test_headers_at_a_place_that_no_file_has(place: int, tmp_path: Path) -> None:
+    """An offset of 64 bits without a sign; the kernel's have one."""
+    program = tmp_path / "program"
+    ident = b"\x7fELF\x02\x01".ljust(16, b"\0")
+    program.write_bytes(
+        ident + struct.pack("<HHIQQQIHHHHHH", 2, 0, 1, 0, place, *[0] * 3, 56, 2, 0, 0, 0)
+    )
+    assert interpreter(str(program)) is None
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(rest=st.binary(max_size=200))
 def test_whatever_a_file_holds(rest: bytes, tmp_path: Path) -> None:

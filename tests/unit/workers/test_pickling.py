@@ -3,6 +3,7 @@
 import random
 import sys
 from collections.abc import Callable
+from functools import singledispatch
 from threading import Lock
 from types import FunctionType
 from typing import Any
@@ -110,6 +111,20 @@ def test_what_cannot_be_pickled_is_named(
     words = f"got .*{told}: TypeError: cannot pickle '{kind}' object{remedy}(\n|$)"
     with pytest.raises(TypeError, match=f"^invalid call: expected what can be pickled, {words}"):
         pickled_call(fn, args)
+
+
+def test_a_function_that_a_decorator_of_a_script_has_made_goes_to_a_module(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its globals are the decorator's, but it is found among those of ``__main__``."""
+    decorated = singledispatch(of_main("1"))
+    words = "the function fn, of which the variable .* cannot be: .*"
+    with pytest.raises(TypeError, match=words) as elsewhere:
+        pickled_call(decorated, ())
+    monkeypatch.setattr(sys.modules["__main__"], "fn", decorated, raising=False)
+    with pytest.raises(TypeError, match=f"{words}{REMEDY}"):
+        pickled_call(decorated, ())
+    assert REMEDY not in str(elsewhere.value)
 
 
 @pytest.mark.parametrize(

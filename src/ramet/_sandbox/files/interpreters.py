@@ -36,7 +36,7 @@ def interpreter(program: str) -> Interpreter | None:
             if name := _NAME.match(line):
                 return Interpreter(os.fsdecode(name[1]), *_OF_SCRIPT)
             path = _of_elf(file)
-    except (OSError, struct.error, OverflowError):
+    except (OSError, struct.error, ValueError):  # the last: a place beyond what off_t can tell
         return None
     return Interpreter(os.fsdecode(path), *_OF_ELF) if path else None
 

@@ -291,9 +291,12 @@ def _globals(fn: FunctionType) -> Iterator[tuple[str, str, object, str]]:
 
 
 def _variables(fn: FunctionType) -> Iterator[tuple[str, str, object, str]]:
+    # One that a decorator has made, as functools.singledispatch, is found there by its name.
+    is_of_main = getattr(sys.modules.get("__main__"), fn.__qualname__, None) is fn
+    remedy = _TO_A_MODULE if is_of_main else ""
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
         with suppress(ValueError):  # it has no value yet
-            yield "variable", name, cell.cell_contents, ""
+            yield "variable", name, cell.cell_contents, remedy
 
 
 def _attributes(value: object) -> Iterator[tuple[str, str, object, str]]:

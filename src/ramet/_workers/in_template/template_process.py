@@ -259,6 +259,7 @@ class _Template:
                 return
             if init is not None:
                 pid_namespace.begin(init[0], _whose_end(kind, making, is_new=is_new))
+            ours.close()  # first: else the caller may miss that the clone has ended with its call unread
             self._tell(pid, clone.args.pidfd.value, theirs, init)  # type: ignore[union-attr]
         finally:
             theirs.close()

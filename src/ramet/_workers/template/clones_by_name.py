@@ -5,6 +5,7 @@ told of one; the descriptors of another may have been lost on their way.
 """
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -18,6 +19,7 @@ from ..crossing.template_messages import PIDS
 from .own_children import kill_and_reap
 
 _MOST_PIDS = 1 << 22  # PID_MAX_LIMIT of linux/threads.h
+_END_SECONDS = 1.0  # for all in a namespace to die
 
 
 def end_those_named(name: str) -> None:
@@ -80,7 +82,9 @@ class ClonesByName:
     def _end(self, pid: int) -> None:
         """An init waits for all in its namespace to be reaped, which one that lies may keep from it."""
         if _name_of(pid) == self._name + OF_INIT:
-            PidNamespace(pid, -1).leave()
+            namespace = PidNamespace(pid, -1)
+            namespace.leave()  # first: a signal handler may raise as it is waited for
+            namespace.end(time.monotonic() + _END_SECONDS)  # nobody may come that reaps it later
         else:
             kill_and_reap(pid)
 

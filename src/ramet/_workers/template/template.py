@@ -318,6 +318,11 @@ class Template:
         """
         from ..._process.awaiting import at_its_turn  # needs anyio
 
+        if not callable(fn):
+            from ..._preflight.hints import no_callable
+
+            raise no_callable(fn, "run")
+
         def begin() -> CalledChild[T]:
             return self.clone(fn, *args, **options)
 
