@@ -7,15 +7,16 @@ import pytest
 
 from ramet._workers.crossing.call_messages import CallPlan, is_in_letters, read_plan, written_plan
 
+CHOICES: list[list[CallPlan]] = [
+    [{}, {"entry": 1}, {"entry": 3}],
+    [{}, {"stack": True}],
+    [{}, {"streams": (1, 2)}, {"streams": (1, 2, 0, 2)}],
+    [{}, {"last": False}],
+    [{}, {"steps": ((("UMASK", 7),), (("umask", None),))}],
+]
 SHORT: list[CallPlan] = [
     {key: value for part in parts for key, value in part.items()}  # type: ignore[misc]
-    for parts in itertools.product(
-        [{}, {"entry": 1}, {"entry": 3}],
-        [{}, {"stack": True}],
-        [{}, {"streams": (1, 2)}, {"streams": (1, 2, 0, 2)}],
-        [{}, {"last": False}],
-        [{}, {"steps": ((("UMASK", 7),), (("umask", None),))}],
-    )
+    for parts in itertools.product(*CHOICES)
 ]
 FORM = re.compile(rb"e*s?[012]*\+?(=.+)?\Z", re.DOTALL)
 
