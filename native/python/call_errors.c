@@ -9,7 +9,7 @@
 #include "words.h"
 
 #define MOST_FRAMES 100 /* as traceback_parts.py */
-#define OURS "ramet."   /* with which the names of its modules begin */
+#define OURS "ramet."   /* with which the names of its modules begin: src/ramet/_process/result_layout.py */
 
 /* ---- its frames */
 

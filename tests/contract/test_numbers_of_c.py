@@ -33,6 +33,7 @@ EQUAL = [
     ("_process.result_layout", "PLAIN", "python/mapping.c", "LAYOUT_PLAIN"),
     ("_process.result_layout", "PLAIN", "python/channel.h", "CORE_PLAIN"),
     ("_process.result_layout", "TRACED", "python/channel.h", "CORE_TRACED"),
+    ("_process.traceback_parts", "_MOST_FRAMES", "python/call_errors.c", "MOST_FRAMES"),
     ("_process.result_layout", "_TABLE_AT", "python/mapping.c", "DATA_AT"),
     ("_process.tree.pid_namespace", "FIRST_CHILD", "child/namespace_init.h", "RAMET_FIRST_CHILD"),
     ("_process.tree.pid_namespace", "FOR_ALL", "child/namespace_init.h", "RAMET_FOR_ALL"),
