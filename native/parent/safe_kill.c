@@ -3,20 +3,26 @@
 #include "safe_kill.h"
 
 #include <errno.h>
+#include <linux/kcmp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <time.h>
 
 #include "futex.h"
+#include "listing.h"
 #include "proc_file.h"
 #include "stopped_task.h"
+#include "watchdog.h"
 
 #define PAUSE (RAMET_MILLISECOND / 20)     /* between two looks */
 #define LEAST_RUN (RAMET_MILLISECOND / 10) /* between two tries */
 #define TRIES_OF_ONE_RUN 5
 #define MOST_LOOKS 4000 /* a fifth of a second at least */
 #define MOST_LOOKS_AT_RUNNABLE (5 * MOST_LOOKS)
+#define LOOKS_AT_ASLEEP 4 /* before it is taken for one that sleeps on */
+#define MOST_MEMBERS 32
+#define MOST_TASKS 128 /* of all of them */
 
 /* Then no task has reaped it, and its pid is still its own. */
 static bool has_not_ended(int pidfd)
@@ -39,8 +45,17 @@ long ramet_send_signal(pid_t pid, int pidfd, int signal)
 }
 
 /*
+ * A signal to stop that is pending holds a task in the kernel, where it may sleep uninterruptibly for long: as one does that its
+ * vfork child suspends. It runs no code of the user's any more.
+ */
+static bool sleeps_in_call(long number)
+{
+    return ramet_task_syscall(number).call >= 0;
+}
+
+/*
  * There is no event to wait for: another thread may take the report of a stop, or another process gets it (CLONE_PARENT).
- * A task that is runnable will stop when it gets a processor; one in uninterruptible sleep may never.
+ * A task that is runnable will stop when it gets a processor.
  */
 static bool has_stopped(long number)
 {
@@ -49,35 +64,120 @@ static bool has_stopped(long number)
         state = ramet_task_state(number);
         if (state == '\0' || state == 'T' || state == 't' || state == 'Z' || state == 'X')
             return true;
+        if (state == 'D' && look >= LOOKS_AT_ASLEEP && sleeps_in_call(number))
+            return true;
         ramet_pause(PAUSE);
     }
     return false;
 }
 
-struct target {
+/* A process that is to be killed, and those of its descendants that share this memory: they would die with it, wherever they are. */
+struct member {
     pid_t pid;
-    int pidfd, count;
+    int pidfd; /* -1: none */
     long number; /* by which /proc has it */
-    bool hidden; /* where it is cannot be read */
-    long numbers[RAMET_MOST_THREADS]; /* of its threads */
-    struct ramet_syscall_state states[RAMET_MOST_THREADS];
 };
 
-/* Whether all of it has stopped. safe: at safe points. */
-static bool stop(struct target *target, bool *safe)
+struct target {
+    struct member members[MOST_MEMBERS]; /* parents before their children */
+    int members_count;
+    bool has_more_threads; /* than are looked at */
+    int count;
+    bool hidden; /* where a task is cannot be read */
+    long numbers[MOST_TASKS];
+    struct ramet_syscall_state states[MOST_TASKS];
+};
+
+static struct target target_of(pid_t pid, int pidfd)
+{
+    return (struct target){.members = {{pid, pidfd, ramet_proc_number_of_process(pid, pidfd)}}, .members_count = 1};
+}
+
+/* A signal for a process waits for one of its threads, which may sleep uninterruptibly: so each gets one of its own. */
+static void stop_threads(const struct member *member, const long *numbers, int count)
+{
+    for (int i = 0; i < count && count > 1 && member->pid == member->number; i++)
+        ramet_syscall3(__NR_tgkill, member->pid, numbers[i], SIGSTOP);
+}
+
+/* Whether all of a process has stopped. safe: false where it is not at safe points. */
+static bool stop_member(struct target *target, const struct member *member, bool *safe)
 {
     struct ramet_calls_before before;
-    ramet_look_before_stop(&before, target->number);
-    ramet_send_signal(target->pid, target->pidfd, SIGSTOP);
-    target->count = ramet_task_numbers(target->number, target->numbers, RAMET_MOST_THREADS);
-    bool stopped = *safe = true;
-    for (int i = 0; i < target->count && stopped; i++) {
+    ramet_look_before_stop(&before, member->number);
+    ramet_send_signal(member->pid, member->pidfd, SIGSTOP);
+    int first = target->count;
+    int room = MOST_TASKS - first < RAMET_MOST_THREADS ? MOST_TASKS - first : RAMET_MOST_THREADS;
+    target->count += room == 0 ? 0 : ramet_task_numbers(member->number, target->numbers + first, room);
+    target->has_more_threads |= target->count == first + room;
+    stop_threads(member, target->numbers + first, target->count - first);
+    bool stopped = true;
+    for (int i = first; i < target->count && stopped; i++) {
         stopped = has_stopped(target->numbers[i]);
         target->states[i] = ramet_stopped_call(&before, target->numbers[i]);
         target->hidden = target->hidden || target->states[i].hidden;
         *safe = *safe && stopped && ramet_is_at_safe_point(&target->states[i]);
     }
     return stopped;
+}
+
+/* It is to kill whom this may miss, and ends by itself. */
+static bool is_watchdog(long number)
+{
+    char name[] = RAMET_WATCHDOG_NAME, text[sizeof name + 1] = "";
+    long length = ramet_proc_read(number, "comm", text, sizeof text);
+    for (unsigned i = 0; i + 1 < sizeof name; i++)
+        if (length < (long)sizeof name || text[i] != name[i])
+            return false;
+    return true;
+}
+
+static void add_sharer(long pid, void *context)
+{
+    struct target *target = context;
+    long own = ramet_syscall0(__NR_getpid);
+    if (pid == own || ramet_syscall5(__NR_kcmp, own, pid, KCMP_VM, 0, 0) != 0 || is_watchdog(pid))
+        return;
+    if (target->members_count < MOST_MEMBERS) /* the others die as they would have, too */
+        target->members[target->members_count++] = (struct member){(pid_t)pid, -1, pid};
+}
+
+/* Its parent is stopped, and so reaps none: their pids stay their own. */
+static void add_sharing_children(struct target *target, const struct member *parent)
+{
+    char path[RAMET_PROC_PATH_BYTES];
+    struct ramet_listing threads;
+    if (parent->pid != parent->number) /* what /proc has is no pid here */
+        return;
+    ramet_proc_path(path, parent->number, "task");
+    ramet_listing_open(&threads, path);
+    for (long thread; (thread = ramet_listing_next(&threads)) >= 0;)
+        ramet_proc_each_child(threads.descriptor, thread, add_sharer, target);
+    ramet_listing_close(&threads);
+}
+
+/* Whether all of it has stopped, and all there is: safe, at safe points. */
+static bool stop(struct target *target, bool *safe)
+{
+    bool stopped = *safe = true;
+    target->members_count = 1;
+    target->count = 0;
+    target->has_more_threads = false;
+    for (int i = 0; i < target->members_count && stopped; i++) {
+        stopped = stop_member(target, &target->members[i], safe);
+        if (stopped)
+            add_sharing_children(target, &target->members[i]);
+    }
+    return stopped;
+}
+
+/* A parent before its children: it sees nothing of their end. What the first signal met with. */
+static long signal_all(const struct target *target, int signal)
+{
+    long error = ramet_send_signal(target->members[0].pid, target->members[0].pidfd, signal);
+    for (int i = 1; i < target->members_count; i++)
+        ramet_send_signal(target->members[i].pid, -1, signal);
+    return error;
 }
 
 /*
@@ -90,7 +190,7 @@ static bool stop_at_safe_point(struct target *target, int tries, bool *safe)
         bool stopped = stop(target, safe);
         if (!stopped || *safe || target->hidden || try + 1 >= tries)
             return stopped;
-        ramet_send_signal(target->pid, target->pidfd, SIGCONT);
+        signal_all(target, SIGCONT);
         ramet_pause((try / TRIES_OF_ONE_RUN + 1) * LEAST_RUN);
     }
 }
@@ -100,26 +200,26 @@ static long kill_stopped(const struct target *target, ramet_remove_waiter *remov
     for (int i = 0; i < target->count; i++)
         if (target->states[i].stack_pointer != 0)
             remove_waiter(&target->states[i]);
-    return ramet_send_signal(target->pid, target->pidfd, SIGKILL);
+    return signal_all(target, SIGKILL);
 }
 
 long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, bool *at_safe_point)
 {
-    struct target target = {.pid = pid, .pidfd = pidfd, .number = ramet_proc_number_of_process(pid, pidfd)};
+    struct target target = target_of(pid, pidfd);
     bool safe;
     bool stopped = stop_at_safe_point(&target, RAMET_KILL_TRIES, &safe);
     if (at_safe_point != NULL)
-        *at_safe_point = safe && target.count < RAMET_MOST_THREADS;
-    return stopped ? kill_stopped(&target, remove_waiter) : ramet_send_signal(pid, pidfd, SIGKILL);
+        *at_safe_point = safe && !target.has_more_threads;
+    return stopped ? kill_stopped(&target, remove_waiter) : signal_all(&target, SIGKILL);
 }
 
 long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, int tries)
 {
-    struct target target = {.pid = pid, .pidfd = pidfd, .number = ramet_proc_number_of_process(pid, pidfd)};
+    struct target target = target_of(pid, pidfd);
     bool safe;
     stop_at_safe_point(&target, tries, &safe);
-    if (safe && target.count < RAMET_MOST_THREADS)
+    if (safe && !target.has_more_threads)
         return kill_stopped(&target, remove_waiter);
-    long error = ramet_send_signal(pid, pidfd, SIGCONT);
+    long error = signal_all(&target, SIGCONT);
     return error < 0 ? error : target.hidden ? -ENODATA : -EAGAIN;
 }

@@ -17,11 +17,11 @@ long ramet_send_signal(pid_t pid, int pidfd, int signal);
 typedef void ramet_remove_waiter(const struct ramet_syscall_state *state);
 
 /*
- * Kills a child that shares this memory. What it holds when it dies stays held for ever: the mutex of the interpreter
- * lock, or a lock of malloc. So the child and its threads are stopped first. While one of them is not at a
- * safe point, they run on for a moment and are stopped again. After some tries, or where it does not stop
- * (it is in a long system call), it is killed all the same. The caller holds the lock without which the child cannot
- * run Python. at_safe_point: NULL, or whether all of it was stopped at one. 0, or -errno where it could not be killed.
+ * Kills a child that shares this memory, and its own children that do. What they hold when they die stays held for ever: the mutex
+ * of the interpreter lock, or a lock of malloc. So all of them and their threads are stopped first. While one is not at a
+ * safe point, they run on for a moment and are stopped again. After some tries, or where one does not stop, they are killed all the
+ * same. The caller holds the lock without which they cannot run Python. at_safe_point: NULL, or whether all were stopped at one. 0, or
+ * -errno where the child could not be killed.
  */
 long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, bool *at_safe_point);
 

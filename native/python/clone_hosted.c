@@ -84,7 +84,7 @@ static bool recover(void *context)
     core_note_state(mine);
     struct core_release released = {0};
     long pid = call->is_process && !call->finished ? core_pid_of(call) : 0;
-    int nested = core_regain_gil(call->state, mine, call->own_pid, pid);
+    int nested = core_regain_gil(call->state, mine, call->own_pid, pid, &call->table);
     call->over = true; /* an exception for the child would be raised here, where the identity is the child's */
     bool interrupted = call->state->async_exc != NULL;
     release(&released, call, nested);

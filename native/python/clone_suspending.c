@@ -12,13 +12,12 @@
 #include <unistd.h>
 
 #include "dump_guard.h"
-#include "end_of_sharing.h"
 #include "watched_children.h"
-#include "left_open.h"
 #include "libc_thread.h"
 #include "nested_hosts.h"
 #include "parent_death.h"
 #include "regain_gil.h"
+#include "suspended_callers.h"
 
 #define LOOK_STACK_BYTES 16384
 #define LEAST_STACK_BYTES 49152 /* the stack of look(), what is noted of a dead child, and some of Python */
@@ -36,14 +35,14 @@ struct suspending {
     pid_t pid;   /* as the child sees it */
     const struct ramet_stack *stack;
     struct ramet_dump_guard *guard;
-    struct core_table_user *table; /* not on this stack: who is killed while it waits leaves it in the list */
+    struct core_suspended *caller;
     struct core_dead_frames found; /* of a child that did not finish */
 };
 
 static void set_up(struct suspending *call)
 {
     call->pid = (pid_t)ramet_syscall0(__NR_getpid);
-    core_table_set_up(call->table, call->pid);
+    core_table_set_up(&call->caller->table, call->pid);
     if (call->clear_handlers)
         ramet_clear_handlers();
     if (call->guards_dumps)
@@ -60,7 +59,7 @@ static int run_python(void *fn, void *arg, void *context)
     core_set_stack_bounds(call->state, call->stack);
     PyEval_RestoreThread(call->state);
     int code = core_invoke(fn, arg);
-    core_table_close(call->table, NULL);
+    core_table_close(&call->caller->table, NULL);
     PyEval_SaveThread();
     return code;
 }
@@ -75,7 +74,7 @@ static int run_task(void *task, void *arg, void *context)
     call->outlived = call->is_process && core_outlived_by_threads();
     if (call->outlived)
         return code;
-    core_table_close(call->table, task);
+    core_table_close(&call->caller->table, task);
     bool clean = core_is_clean(call->state) && !(call->is_process && ramet_nested_hosts_any());
     PyEval_SaveThread();
     call->clean = clean;
@@ -101,6 +100,7 @@ static void reap(SharedTaskObject *task, long pid, uint64_t flags)
 static void look(void *context, void *left)
 {
     struct suspending *call = context;
+    core_look_at_suspended(&call->caller->table);
     core_keep_stack(&call->found.stack, call->stack == NULL ? (uintptr_t)left : call->stack->base + call->stack->size);
     core_look_at_frames(call->state, &call->found);
 }
@@ -116,8 +116,9 @@ static void recover(PyThreadState *mine, struct suspending *call, SharedTaskObje
     if (state != NULL)
         PyThreadState_Swap(state);
     PyThreadState *noted = core_note_state(state);
+    call->caller->state = NULL; /* as in go_on() */
     core_recover(call->state, &call->found);
-    core_table_abandon(call->table);
+    core_table_abandon(&call->caller->table);
     core_take_stock(&call->found, NULL, task, false);
     if (!call->finished)
         core_shared_task_forget(task);
@@ -146,11 +147,13 @@ static void recover(PyThreadState *mine, struct suspending *call, SharedTaskObje
 static void go_on(PyThreadState *mine, struct suspending *call, SharedTaskObject *task, long pid)
 {
     if (!call->clean) {
-        core_regain_gil(call->state, mine, call->pid, call->is_process && !call->finished && pid > 0 ? pid : 0);
+        core_regain_gil(call->state, mine, call->pid, call->is_process && !call->finished && pid > 0 ? pid : 0,
+                        &call->caller->table);
         recover(mine, call, task, pid);
         return;
     }
     PyEval_RestoreThread(mine);
+    call->caller->state = NULL; /* first: this task may be killed, and another recovers what it was suspended for */
     if (!core_keep_state(call->state))
         core_delete_state(call->state);
 }
@@ -172,10 +175,17 @@ bool core_has_room_for_child(void)
     return false;
 }
 
-/* Where the end of the interpreter finds it. A thread cannot be killed alone; clone() may write a pidfd there. */
-static bool may_tell_pid(const struct core_request *request)
+static struct core_suspended *caller_with(PyThreadState *state, const struct core_request *request)
 {
-    return !(request->kernel.args.flags & (CLONE_THREAD | CLONE_PARENT_SETTID)) && !request->kernel.legacy;
+    struct core_suspended *caller = PyMem_RawCalloc(1, sizeof *caller);
+    if (caller == NULL)
+        return NULL;
+    caller->state = state;
+    caller->stack_top = (uintptr_t)__builtin_frame_address(0);
+    if (request->stack != NULL)
+        caller->stack_top = request->stack->base + request->stack->size;
+    core_table_enter(&caller->table, state, request->kernel.args.flags);
+    return caller;
 }
 
 static long clone_python(struct core_request *request)
@@ -190,8 +200,8 @@ static long clone_python(struct core_request *request)
     };
     if (call.state == NULL)
         return -ENOMEM;
-    call.table = PyMem_RawCalloc(1, sizeof *call.table);
-    if (call.table == NULL) {
+    call.caller = caller_with(call.state, request);
+    if (call.caller == NULL) {
         core_delete_state(call.state);
         return -ENOMEM;
     }
@@ -200,8 +210,6 @@ static long clone_python(struct core_request *request)
         entry.run = run_task;
         entry.fn = request->task;
     }
-    core_table_enter(call.table, call.state, request->kernel.args.flags);
-    call.table->maker = (pid_t)ramet_syscall0(__NR_getpid);
     union {
         struct ramet_dump_guard guard; /* while there is a child */
         char stack[LOOK_STACK_BYTES] __attribute__((aligned(16)));
@@ -209,12 +217,9 @@ static long clone_python(struct core_request *request)
     lent.guard.has_marked = false;
     call.guard = &lent.guard;
     struct ramet_request asked = request->kernel;
-    struct core_suspended suspended;
-    int *watched, told = 0;
+    int *watched;
     long pid = core_watch(request, &asked.args, &watched);
-    if (watched == NULL && may_tell_pid(request))
-        ramet_set_address(&asked.args, CLONE_PARENT_SETTID, &told);
-    core_note_suspended(&suspended, watched != NULL ? watched : &told);
+    core_suspend(call.caller, request, &asked.args, watched);
     PyThreadState *mine = PyEval_SaveThread();
     PyThreadState *noted = core_note_state(call.state); /* else a callback in the child would wait for itself */
     call.mask = ramet_block_signals();
@@ -224,7 +229,7 @@ static long clone_python(struct core_request *request)
     bool is_main = core_hide_main_thread(); /* with signals blocked: nothing here asks for it */
     if (pid == 0)
         pid = ramet_clone(&asked, &entry);
-    __atomic_store_n(&suspended.pid, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&call.caller->goes_on, true, __ATOMIC_RELEASE);
     ramet_restore_after_dump(call.guard);
     if (pid > 0 && !call.finished)
         ramet_on_stack(lent.stack + sizeof lent.stack, look, &call); /* and not where the child has been */
@@ -241,8 +246,8 @@ static long clone_python(struct core_request *request)
     ramet_set_signal_mask(call.mask);
     core_note_state(noted);
     go_on(mine, &call, request->task, pid);
-    core_forget_suspended(&suspended);
-    PyMem_RawFree(call.table);
+    core_resume(call.caller);
+    PyMem_RawFree(call.caller);
     return pid;
 }
 

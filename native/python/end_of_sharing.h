@@ -7,12 +7,6 @@
 
 #include "clone_request.h"
 
-/* A caller that its child suspends, on its own stack. */
-struct core_suspended {
-    struct core_suspended *next;
-    const int *pid; /* where the kernel writes it; NULL once the caller goes on */
-};
-
 /*
  * Before a clone call whose child will run Python; and after it, with what the first wrote, when the child is listed. False with an
  * exception set. What a child does that shares the memory is not counted: its own children die with it.
@@ -25,7 +19,3 @@ void core_has_shared(bool counted);
 
 /* Lists a child with those that the end kills, by ramet's Python code. False with an exception set. */
 bool core_list_sharer(const struct core_request *request);
-
-/* Before such a caller is suspended, and afterwards. */
-void core_note_suspended(struct core_suspended *caller, const int *pid);
-void core_forget_suspended(struct core_suspended *caller);

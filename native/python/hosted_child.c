@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 
 #include "parent_death.h"
+#include "suspended_callers.h"
 
 /* clone3 takes a block, of which only the upper end matters here: libc's bounds guard the lower one. */
 #define NOMINAL_STACK_BYTES 65536
@@ -11,6 +12,7 @@
 void core_look_at_hosted(struct core_hosted *call)
 {
     call->found.frames = 0;
+    core_look_at_suspended(&call->table);
     if (call->finished || call->state == NULL)
         return;
     if (call->guards_dumps)

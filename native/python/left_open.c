@@ -28,16 +28,22 @@ static struct noted **bucket_of(const PyObject *object)
     return &buckets[(uintptr_t)object / 64 % BUCKETS];
 }
 
-static struct core_table *own_table(void)
+struct core_table_user *core_own_table_user(void)
 {
     if (users == NULL)
         return NULL;
     const PyThreadState *state = PyThreadState_Get();
     pid_t pid = (pid_t)ramet_syscall0(__NR_getpid);
-    for (const struct core_table_user *user = users; user != NULL; user = user->next)
+    for (struct core_table_user *user = users; user != NULL; user = user->next)
         if (user->state == state || user->pid == pid)
-            return user->table;
+            return user;
     return NULL;
+}
+
+static struct core_table *own_table(void)
+{
+    const struct core_table_user *user = core_own_table_user();
+    return user == NULL ? NULL : user->table;
 }
 
 static void note(PyObject *object)
@@ -234,21 +240,6 @@ void core_table_abandon(struct core_table_user *user)
 {
     core_table_leave(user);
     clean_up(user, false, NULL);
-}
-
-static struct core_table_user *user_of(pid_t maker)
-{
-    struct core_table_user *user = users;
-    while (user != NULL && user->maker != maker)
-        user = user->next;
-    return user;
-}
-
-/* Their memory stays: a child of theirs may have the same table. */
-void core_table_abandon_of(pid_t maker)
-{
-    for (struct core_table_user *user; (user = user_of(maker)) != NULL;)
-        core_table_abandon(user);
 }
 
 /* The number of a descriptor in an object, which is that word's lower half: none from now on. */

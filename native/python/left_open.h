@@ -10,6 +10,8 @@ struct core_table {
     long left; /* how many objects there are that have numbers of it */
 };
 
+struct core_suspended;
+
 /* A task, by the state that Python keeps for it, and the table that it has, which may be another's. */
 struct core_table_user {
     struct core_table_user *next;
@@ -17,9 +19,12 @@ struct core_table_user {
     struct core_table *table; /* NULL: the caller's, whose objects are not looked at */
     struct core_table own;
     bool may_have_pid;
-    pid_t maker; /* as it sees itself, where it is suspended meanwhile; else 0 */
     pid_t pid; /* as it sees it, for the threads that it starts; 0: another may have the same */
+    struct core_suspended *suspended; /* see suspended_callers.h: its tasks that a child of theirs suspends */
 };
+
+/* That of the calling task's process; NULL: it has none that is known. */
+struct core_table_user *core_own_table_user(void);
 
 /* In the child, which has that pid. */
 void core_table_set_up(struct core_table_user *user, pid_t pid);
@@ -36,9 +41,6 @@ void core_table_leave(struct core_table_user *user);
  * task's, an error takes its place. NULL: it has none.
  */
 void core_table_close(struct core_table_user *user, SharedTaskObject *task);
-
-/* After the end of a process: those that it had made, and was suspended for. */
-void core_table_abandon_of(pid_t maker);
 
 /* When it has died within its function: what is left forgets its number. */
 void core_table_abandon(struct core_table_user *user);

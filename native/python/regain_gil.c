@@ -7,36 +7,39 @@
 #include "dumpable.h"
 #include "futex.h"
 #include "hosted_child.h"
-#include "left_open.h"
 #include "nested_hosts.h"
 #include "proc_file.h"
+#include "suspended_callers.h"
 #include "task_state.h"
 
 #define MOST_NESTED 64
 #define PATIENCE_NANOSECONDS INT64_C(10000000000)
 
-static int detach_state(void *state, void *unused, void *context)
+static int detach(void *dead, void *unused, void *context)
 {
-    (void)unused, (void)context;
-    if (core_is_attached(state))
+    const struct core_hosted *call = context;
+    (void)dead, (void)unused;
+    if ((call->state != NULL && core_is_attached(call->state)) || core_attached_of_suspended(&call->table) != NULL)
         PyEval_SaveThread();
     return 0;
 }
 
 /* Which state is attached is written in a thread-local since 3.12: so a task must go where the dead one was. */
-static void give_up_gil(const struct ramet_host *host, PyThreadState *state)
+static void give_up_gil(const struct ramet_host *host)
 {
-    if (state == NULL) /* it has, as a child that is recovered */
+    const struct core_hosted *call = host->context;
+    if (call->state == NULL) /* it has, as a child that is recovered */
         return;
     struct ramet_request request = {.args.flags = CLONE_VM | CLONE_VFORK, .size = sizeof request.args};
-    struct ramet_entry entry = {detach_state, NULL, state, NULL, __NR_exit_group};
+    struct ramet_entry entry = {detach, host->context, NULL, NULL, __NR_exit_group};
     core_lend_block(&request.args, host);
     ramet_sigset mask = ramet_block_signals();
     long pid = ramet_clone(&request, &entry);
     if (pid > 0)
         ramet_syscall5(__NR_waitid, P_PID, pid, NULL, WEXITED | __WALL, NULL);
     ramet_set_signal_mask(mask);
-    core_gil_release(state);
+    core_gil_release(call->state);
+    core_release_gil_of_suspended(&call->table);
 }
 
 /* A child whose host thread died with its maker; with the GIL. */
@@ -49,6 +52,7 @@ static void recover_nested(struct ramet_host *host)
         core_delete_state(call->recovering);
     call->state = call->recovering = NULL;
     Py_CLEAR(call->early);
+    core_recover_suspended(&call->table);
     core_table_abandon(&call->table);
     core_take_stock(&call->found, NULL, core_task_of(call), false);
     core_shared_task_forget(core_task_of(call));
@@ -72,6 +76,22 @@ static int gather_nested(struct ramet_host **nested, int count, pid_t maker, con
     return count;
 }
 
+/* The same with those of the processes that had suspended it, and of theirs. */
+static int gather_below(struct ramet_host **nested, int count, pid_t maker, const struct core_table_user *process,
+                        const PyThreadState *mine)
+{
+    count = gather_nested(nested, count, maker, mine);
+    for (const struct core_suspended *each = process->suspended; each != NULL; each = each->next)
+        if (each->table.pid != 0)
+            count = gather_below(nested, count, each->table.pid, &each->table, mine);
+    return count;
+}
+
+static const struct core_hosted *call_of(const struct ramet_host *host)
+{
+    return host->context;
+}
+
 /* A thread of the dead process may have had the GIL, for which every other thread waits then. pid: 0 for no process. */
 static void release_gil_of_threads(const PyThreadState *mine, long pid)
 {
@@ -84,38 +104,35 @@ static void release_gil_of_threads(const PyThreadState *mine, long pid)
     }
 }
 
-int core_regain_gil(PyThreadState *dead, PyThreadState *mine, pid_t maker, long pid)
+int core_regain_gil(PyThreadState *dead, PyThreadState *mine, pid_t maker, long pid, struct core_table_user *process)
 {
     struct ramet_host *nested[MOST_NESTED];
-    bool attached = dead != NULL && core_is_attached(dead);
+    PyThreadState *attached = dead != NULL && core_is_attached(dead) ? dead : core_attached_of_suspended(process);
     if (pid != 0)
         ramet_dumpable_abandon(maker);
-    if (dead != NULL && !attached)
+    if (dead != NULL && attached == NULL)
         core_gil_mend(dead, (int)ramet_syscall0(__NR_gettid));
-    int count = gather_nested(nested, 0, maker, mine);
+    int count = gather_below(nested, 0, maker, process, mine);
     for (int i = 0; i < count; i++)
-        count = gather_nested(nested, count, ((const struct core_hosted *)nested[i]->context)->own_pid, mine);
-    if (attached) /* they count as waiters before */
-        core_gil_mend_after_holder(dead);
+        count = gather_below(nested, count, call_of(nested[i])->own_pid, &call_of(nested[i])->table, mine);
+    if (attached != NULL) /* they count as waiters before */
+        core_gil_mend_after_holder(attached);
     for (int i = 0; i < count; i++)
-        give_up_gil(nested[i], ((const struct core_hosted *)nested[i]->context)->state);
-    if (dead != NULL && !attached)
-        core_gil_release(dead);
-    if (attached) {
-        core_gil_forget_requests(dead);
+        give_up_gil(nested[i]);
+    if (attached != NULL) {
+        core_gil_forget_requests(attached);
         PyThreadState_Swap(mine);
         core_gil_forget_requests(mine);
     } else {
+        if (dead != NULL)
+            core_gil_release(dead);
+        core_release_gil_of_suspended(process);
         release_gil_of_threads(mine, pid);
         for (int i = 0; i < count; i++)
-            release_gil_of_threads(mine, ((const struct core_hosted *)nested[i]->context)->own_pid);
+            release_gil_of_threads(mine, call_of(nested[i])->own_pid);
         PyEval_RestoreThread(mine);
     }
-    for (int i = 0; i < count; i++) {
-        core_table_abandon_of(((const struct core_hosted *)nested[i]->context)->own_pid);
+    for (int i = 0; i < count; i++)
         recover_nested(nested[i]);
-    }
-    if (pid != 0)
-        core_table_abandon_of(maker);
-    return count;
+    return count + core_recover_suspended(process);
 }

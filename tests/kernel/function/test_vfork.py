@@ -1,5 +1,7 @@
 import contextlib
+import ctypes
 import functools
+import gc
 import os
 import platform
 import random
@@ -12,7 +14,7 @@ from typing import NoReturn
 import pytest
 
 import ramet
-from ramet import Child, ChildDied, ExitStatus, lowlevel
+from ramet import Child, ChildDied, ExitStatus, _core, lowlevel
 from ramet import CloneFlag as F
 
 from ...constants import SECONDS, repeated
@@ -294,17 +296,46 @@ def test_a_thread_with_too_small_a_stack_is_refused(nothing_left: object) -> Non
     assert told[2:] == ["5"]
 
 
-@pytest.mark.parametrize("inner", [ramet.vfork, functools.partial(ramet.clone, flags=F.VM)])
+def thread_states() -> int:
+    """How many states Python keeps for threads, when no thread waits for a child to lend itself to."""
+    api = ctypes.pythonapi
+    for name in "PyInterpreterState_Get", "PyInterpreterState_ThreadHead", "PyThreadState_Next":
+        getattr(api, name).restype = ctypes.c_void_p
+    _core.drain()
+    state = api.PyInterpreterState_ThreadHead(ctypes.c_void_p(api.PyInterpreterState_Get()))
+    count = 0
+    while state is not None:
+        count += 1
+        state = api.PyThreadState_Next(ctypes.c_void_p(state))
+    return count
+
+
+def vfork_twice(fn: Callable[..., int], *args: object) -> Child[int]:
+    return ramet.vfork(lambda: ramet.vfork(fn, *args).result())
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        ramet.vfork,
+        vfork_twice,
+        functools.partial(ramet.vfork, flags=F.SIGHAND | F.FILES),
+        functools.partial(ramet.vfork, flags=F.SIGHAND | F.THREAD),
+        functools.partial(ramet.clone, flags=F.VM),
+    ],
+    ids=["vfork", "vfork within vfork", "vfork of a watched child", "vfork of a thread", "clone"],
+)
 def test_a_function_that_is_killed_while_it_makes_others(
     inner: Callable[..., Child[int]],
 ) -> None:
-    """What its children's recovery has freed is not freed again, and nothing refers to its stack."""
+    """They die with it where the memory is whole, and nothing of theirs is left, or freed twice."""
 
     def make_for_ever() -> None:
         while True:
             inner(len, "abc").result()
 
     numbers = random.Random(1)
+    states = thread_states()
     for _ in range(30):
         child = ramet.clone(make_for_ever, flags=F.VM)
         a_random_moment(numbers, 0.02)
@@ -312,4 +343,6 @@ def test_a_function_that_is_killed_while_it_makes_others(
         child.wait(60)
         with open(os.devnull):  # its kind is one that is noted, in the table of who makes it
             assert ramet.vfork(len, "abc").result() == 3
+        gc.collect()
     until(nothing_unreaped)
+    assert thread_states() <= states
