@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import click
@@ -24,17 +25,27 @@ class ProgramCommand(click.Command):
     """A command whose first argument that is no option begins a program with its own arguments."""
 
     own_heading = "Options"  # as click has it
+    names_here: Mapping[str, str] = {}  # what is to be given here for an option of other programs
 
     def make_context(self, info_name: str | None, *args: Any, **more: Any) -> click.Context:
         """As it is, but a wrong option is ours to tell: 2 may be the program's exit status."""
         try:
             return super().make_context(info_name, *args, **more)
         except click.NoSuchOption as error:
-            other = _who_has(error.option_name, more.get("parent"))
-            message = f"No such option '{error.option_name}' here; ramet {other} has it"
-            raise FailedError(info_name, message if other else error.format_message()) from None
+            raise FailedError(info_name, self._in_our_words(error, more.get("parent"))) from None
         except click.UsageError as error:
             raise FailedError(info_name, error.format_message()) from None
+
+    def _in_our_words(self, error: click.NoSuchOption, group: click.Context | None) -> str:
+        name = error.option_name
+        if name in self.names_here:
+            return f"No such option '{name}': {self.names_here[name]}"
+        other = _who_has(name, group)
+        return (
+            f"No such option '{name}' here; ramet {other} has it"
+            if other
+            else error.format_message()
+        )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Heading by heading."""

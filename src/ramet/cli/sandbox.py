@@ -35,6 +35,7 @@ from .program_command import (
 from .run_options import ShellOption
 from .run_readers import READERS, given_descriptors
 from .run_watch import signals_kept
+from .sandbox_elsewhere import NAMES_HERE
 from .sandbox_options import in_words_of_options, options, sandbox_of, set_variables
 from .sandbox_report import told, told_as_json, told_in_short
 from .sandbox_watch import SessionWatch, counted_output
@@ -65,6 +66,7 @@ _DESCRIPTOR = ShellOption(
 
 class _Sandbox(ProgramCommand):
     own_heading = _ABOUT
+    names_here = NAMES_HERE
 
 
 @click.command(

@@ -104,7 +104,8 @@ def _ports(text: str) -> list[int]:
     found = []
     for word in text.split(","):
         if not word.isdecimal() or int(word) > _LARGEST_PORT:
-            raise ValueError(f"expected ports such as 443 or 80,443, got {text!r}")
+            advice = "; --write PATH shows a path that may be written" if "/" in text else ""
+            raise ValueError(f"expected ports such as 443 or 80,443, got {text!r}{advice}")
         found.append(int(word))
     return found
 

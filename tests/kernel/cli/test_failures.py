@@ -1,9 +1,14 @@
 """How the commands tell a failure: all in the same form."""
 
+import re
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from ramet.cli.group import ramet as command
+from ramet.cli.sandbox import sandbox
+from ramet.cli.sandbox_elsewhere import NAMES_HERE
 
 NO_SUCH_PID = "4194305"
 
@@ -35,6 +40,18 @@ NO_SUCH_PID = "4194305"
             125,
             "ramet sandbox: No such option '--user' here; ramet run has it",
         ),
+        (
+            "sandbox --ro-bind / / true",
+            125,
+            "ramet sandbox: No such option '--ro-bind': --read PATH shows a path",
+        ),
+        (
+            "sandbox --bind /tmp /tmp true",
+            125,
+            "ramet sandbox: Invalid value for '--bind': expected ports such as 443 or 80,443, "
+            "got '/tmp'; --write PATH shows",
+        ),
+        ("sandbox --net=none true", 125, "ramet sandbox: No such option '--net': --network none"),
         ("sandbox --nosuch", 125, "ramet sandbox: No such option"),
         ("trace --nosuch", 125, "ramet trace: No such option"),
     ],
@@ -61,3 +78,28 @@ def test_help_that_is_asked_for_is_no_failure(words: list[str]) -> None:
 def test_a_group_without_a_command_prints_its_help(words: list[str]) -> None:
     """All of it, and not as the line of a failure."""
     assert CliRunner().invoke(command, words).output.startswith("Usage: ramet ")
+
+
+def options_of_others() -> list[str]:
+    """Those of other programs in the table for who comes from them."""
+    page = Path(__file__).parents[3] / "docs/how_to/migrate/sandboxes.md"
+    table = page.read_text().split("## ")[0]
+    rows = [line.split("|")[1:-2] for line in table.splitlines() if line.startswith("| ")]
+    words = [
+        word
+        for row in rows
+        for code in re.findall("`(.+?)`", "".join(row))
+        for word in code.split()
+    ]
+    return [word.partition("=")[0] for word in words if word.startswith("-")]
+
+
+def test_options_of_other_sandboxes_are_told_by_their_names_here() -> None:
+    """Each option that the page for who comes from others has is ours, or is told with what to give."""
+    ours = {name for param in sandbox.params for name in param.opts}
+    others = options_of_others()
+    assert len(others) > 50
+    assert [name for name in others if name not in ours and name not in NAMES_HERE] == []
+    assert ours.isdisjoint(NAMES_HERE)
+    named = set(re.findall(r"(?<![\w-])--[a-z-]+", " ".join(NAMES_HERE.values())))
+    assert named <= ours
