@@ -1,7 +1,7 @@
 """What other programs' options are called here, for who types them by habit.
 
-Of bubblewrap, sandlock, nsjail, firejail and the container engines; docs/how_to/migrate/sandboxes.md has the
-first three side by side.
+Of bubblewrap, sandlock, nsjail, firejail and the container engines; docs/how_to/migrate/sandboxes.md has
+the first three side by side.
 """
 
 _READ = "--read PATH shows a path, in its own place"
@@ -16,14 +16,16 @@ _ENV = "--env NAME=VALUE, beside the usual variables"
 _ROOT = "--root / shows all files of this machine, --root DIR the system in a directory, to read"
 _OVERLAY = "--overlay keeps what is written below --write in a layer, which is thrown away"
 _IDS = "as root, the program has an id that nobody has, otherwise yours; none can be chosen"
-_PLACES = "each path is shown in its own place; what is to be elsewhere can be below a directory that --root names"
+_PLACES = (
+    "each path is shown in its own place; what is to be elsewhere can lie in a directory for --root"
+)
 
 _NAMES = {
     _READ: "-r -R --ro-bind --ro-bind-try --bindmount_ro --read-only --fs-read --whitelist",
     _WRITE: "-w -B --bind-try --bindmount --rw --fs-write -v --volume --mount",
     _ALWAYS: "--unshare-all --unshare-user --unshare-user-try --unshare-ipc --unshare-pid --unshare-uts "
     "--unshare-cgroup --unshare-cgroup-try --new-session --die-with-parent --as-pid-1 --cap-drop --rm "
-    "--private --no-new-privs --nonewprivs --init",
+    "--no-new-privs --nonewprivs --init",
     _NETWORK: "--net --share-net --unshare-net --disable_clone_newnet -N --no-net",
     _SYSCALLS: "--seccomp --add-seccomp-fd --seccomp_policy --security-opt",
     _MEMORY: "-m --cgroup_mem_max --rlimit_as --rlimit-as --max-memory",
