@@ -183,6 +183,19 @@ def test_many_at_a_time(with_cgroups: Make) -> None:
     assert reasons == ["out of memory", "exited", "processes", "exited"]
 
 
+def test_after_many_at_a_time_some_are_kept(with_cgroups: Make) -> None:
+    """The others are removed, with their descriptors."""
+    amounts = with_cgroups(processes=4)
+    places = [amounts.new_place() for _ in range(module._MOST_IDLE + 8)]
+    for place in places:
+        place.close()
+    paths = {each.path for place in places for each in place._cgroups}
+    of_one = len(paths) // len(places)
+    assert len([path for path in paths if path.is_dir()]) == module._MOST_IDLE * of_one
+    amounts.new_place().close()
+    assert len([path for path in paths if path.is_dir()]) == module._MOST_IDLE * of_one
+
+
 def test_a_process_that_is_still_there(with_cgroups: Make) -> None:
     """Its cgroup is removed when the next place is made after its end."""
     amounts = with_cgroups(processes=8)

@@ -24,6 +24,9 @@ from .mechanism import Mechanism
 from .place import Place, Watched
 from .systemd_scope import NoScopeError, scope_of_process
 
+# More than these many children at once are rare, and each keeps four descriptors of this process's.
+_MOST_IDLE = 32
+
 _NO_DESCRIPTOR = (
     "of which each program and call in a sandbox with cgroups takes some while it runs; raise "
     "RLIMIT_NOFILE (ulimit -n), or have fewer of them at once"
@@ -188,11 +191,14 @@ class Amounts:
         """Keep the cgroups of a child that is reaped for the next one, or remove them."""
         if self._maker != os.getpid():
             return
-        if not self._is_closed and cgroups and all(each.empty() for each in cgroups):
+        if self._keeps_more() and cgroups and all(each.empty() for each in cgroups):
             self._idle.append(cgroups)
             return
         for each in cgroups:
             each.close()
+
+    def _keeps_more(self) -> bool:
+        return not self._is_closed and len(self._idle) < _MOST_IDLE
 
     def mechanisms(self) -> list[Mechanism]:
         """By what each amount that is wished is met on this machine, in the order of the fields."""
