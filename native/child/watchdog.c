@@ -77,7 +77,7 @@ int ramet_run_watchdog(void *fn, void *arg, void *context)
 {
     struct ramet_watchdog *watchdog = context;
     (void)fn, (void)arg;
-    ramet_syscall2(__NR_prctl, PR_SET_NAME, RAMET_WATCHDOG_NAME);
+    ramet_syscall2(__NR_prctl, PR_SET_NAME, "ramet-watchdog");
     ramet_close_all_but(watchdog->pidfd, -1, -1);
     if (!change_stage(watchdog, RAMET_WATCHDOG_CHANGES, RAMET_WATCHDOG_WATCHES))
         return 0; /* the owner waits no longer */

@@ -6,7 +6,6 @@
 
 #include "child.h"
 
-#define RAMET_WATCHDOG_NAME "ramet-watchdog" /* as /proc shows it */
 #define RAMET_WATCHED_AT_ONCE 255
 
 /* RAMET_WATCHDOG_CHANGES: a thread of the owner is starting or ending it. */

@@ -42,6 +42,8 @@ static void remove_no_waiter(const struct ramet_syscall_state *state)
     (void)state;
 }
 
+static const struct ramet_sharers nothing_known = {remove_no_waiter, NULL};
+
 /*
  * Kills the child while `expire` still waits. When it waits for a lock that the child holds, the child may have to be killed
  * anywhere; when it waits for another thread, or for a processor, at a safe point only. Whether it is killed.
@@ -52,10 +54,10 @@ static bool kill_late(struct ramet_host *host, int64_t late)
     if (!host->kills)
         return true;
     if (late < LONGEST_GRACE && !host->callbacks->blocks_expire(host->context)) {
-        long error = ramet_kill_sharer_if_safe(host->child, -1, remove_no_waiter, RAMET_KILL_TRIES);
+        long error = ramet_kill_sharer_if_safe(host->child, -1, &nothing_known, RAMET_KILL_TRIES);
         return error != -EAGAIN && error != -ENODATA;
     }
-    ramet_kill_sharer(host->child, -1, remove_no_waiter, NULL);
+    ramet_kill_sharer(host->child, -1, &nothing_known, NULL);
     return true;
 }
 

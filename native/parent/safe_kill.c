@@ -13,7 +13,6 @@
 #include "listing.h"
 #include "proc_file.h"
 #include "stopped_task.h"
-#include "watchdog.h"
 
 #define PAUSE (RAMET_MILLISECOND / 20)     /* between two looks */
 #define LEAST_RUN (RAMET_MILLISECOND / 10) /* between two tries */
@@ -71,7 +70,7 @@ static bool has_stopped(long number)
     return false;
 }
 
-/* A process that is to be killed, and those of its descendants that share this memory: they would die with it, wherever they are. */
+/* A process that is to be killed; of its descendants, those that share this memory and run Python. */
 struct member {
     pid_t pid;
     int pidfd; /* -1: none */
@@ -79,6 +78,7 @@ struct member {
 };
 
 struct target {
+    const struct ramet_sharers *known;
     struct member members[MOST_MEMBERS]; /* parents before their children */
     int members_count;
     bool has_more_threads; /* than are looked at */
@@ -88,9 +88,10 @@ struct target {
     struct ramet_syscall_state states[MOST_TASKS];
 };
 
-static struct target target_of(pid_t pid, int pidfd)
+static struct target target_of(pid_t pid, int pidfd, const struct ramet_sharers *known)
 {
-    return (struct target){.members = {{pid, pidfd, ramet_proc_number_of_process(pid, pidfd)}}, .members_count = 1};
+    const struct member root = {pid, pidfd, ramet_proc_number_of_process(pid, pidfd)};
+    return (struct target){.known = known, .members = {root}, .members_count = 1};
 }
 
 /* A signal for a process waits for one of its threads, which may sleep uninterruptibly: so each gets one of its own. */
@@ -121,22 +122,15 @@ static bool stop_member(struct target *target, const struct member *member, bool
     return stopped;
 }
 
-/* It is to kill whom this may miss, and ends by itself. */
-static bool is_watchdog(long number)
+static bool shares_memory(long pid)
 {
-    char name[] = RAMET_WATCHDOG_NAME, text[sizeof name + 1] = "";
-    long length = ramet_proc_read(number, "comm", text, sizeof text);
-    for (unsigned i = 0; i + 1 < sizeof name; i++)
-        if (length < (long)sizeof name || text[i] != name[i])
-            return false;
-    return true;
+    return ramet_syscall5(__NR_kcmp, ramet_syscall0(__NR_getpid), pid, KCMP_VM, 0, 0) == 0;
 }
 
 static void add_sharer(long pid, void *context)
 {
     struct target *target = context;
-    long own = ramet_syscall0(__NR_getpid);
-    if (pid == own || ramet_syscall5(__NR_kcmp, own, pid, KCMP_VM, 0, 0) != 0 || is_watchdog(pid))
+    if (!target->known->runs_python((pid_t)pid) || !shares_memory(pid)) /* it may have become a program */
         return;
     if (target->members_count < MOST_MEMBERS) /* the others die as they would have, too */
         target->members[target->members_count++] = (struct member){(pid_t)pid, -1, pid};
@@ -147,7 +141,7 @@ static void add_sharing_children(struct target *target, const struct member *par
 {
     char path[RAMET_PROC_PATH_BYTES];
     struct ramet_listing threads;
-    if (parent->pid != parent->number) /* what /proc has is no pid here */
+    if (target->known->runs_python == NULL || parent->pid != parent->number) /* what /proc has is no pid here */
         return;
     ramet_proc_path(path, parent->number, "task");
     ramet_listing_open(&threads, path);
@@ -195,31 +189,31 @@ static bool stop_at_safe_point(struct target *target, int tries, bool *safe)
     }
 }
 
-static long kill_stopped(const struct target *target, ramet_remove_waiter *remove_waiter)
+static long kill_stopped(const struct target *target, const struct ramet_sharers *known)
 {
     for (int i = 0; i < target->count; i++)
         if (target->states[i].stack_pointer != 0)
-            remove_waiter(&target->states[i]);
+            known->remove_waiter(&target->states[i]);
     return signal_all(target, SIGKILL);
 }
 
-long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, bool *at_safe_point)
+long ramet_kill_sharer(pid_t pid, int pidfd, const struct ramet_sharers *known, bool *at_safe_point)
 {
-    struct target target = target_of(pid, pidfd);
+    struct target target = target_of(pid, pidfd, known);
     bool safe;
     bool stopped = stop_at_safe_point(&target, RAMET_KILL_TRIES, &safe);
     if (at_safe_point != NULL)
         *at_safe_point = safe && !target.has_more_threads;
-    return stopped ? kill_stopped(&target, remove_waiter) : signal_all(&target, SIGKILL);
+    return stopped ? kill_stopped(&target, known) : signal_all(&target, SIGKILL);
 }
 
-long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, int tries)
+long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, const struct ramet_sharers *known, int tries)
 {
-    struct target target = target_of(pid, pidfd);
+    struct target target = target_of(pid, pidfd, known);
     bool safe;
     stop_at_safe_point(&target, tries, &safe);
     if (safe && !target.has_more_threads)
-        return kill_stopped(&target, remove_waiter);
+        return kill_stopped(&target, known);
     long error = signal_all(&target, SIGCONT);
     return error < 0 ? error : target.hidden ? -ENODATA : -EAGAIN;
 }

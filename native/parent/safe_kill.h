@@ -13,21 +13,24 @@ struct ramet_syscall_state;
  */
 long ramet_send_signal(pid_t pid, int pidfd, int signal);
 
-/* Removes a stopped task, which will be killed, from the lists of waiters in user space. */
-typedef void ramet_remove_waiter(const struct ramet_syscall_state *state);
+/* What the interpreter knows. The others among a child's own children go on: those that become programs, and watchdogs. */
+struct ramet_sharers {
+    void (*remove_waiter)(const struct ramet_syscall_state *state); /* removes a stopped task, which will be killed, from lists of waiters */
+    bool (*runs_python)(pid_t pid); /* NULL: none does; such a child of a child would die with it, wherever it is */
+};
 
 /*
- * Kills a child that shares this memory, and its own children that do. What they hold when they die stays held for ever: the mutex
+ * Kills a child that shares this memory, and those of its own that do and run Python. What they hold when they die stays held for ever: the mutex
  * of the interpreter lock, or a lock of malloc. So all of them and their threads are stopped first. While one is not at a
  * safe point, they run on for a moment and are stopped again. After some tries, or where one does not stop, they are killed all the
  * same. The caller holds the lock without which they cannot run Python. at_safe_point: NULL, or whether all were stopped at one. 0, or
  * -errno where the child could not be killed.
  */
-long ramet_kill_sharer(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, bool *at_safe_point);
+long ramet_kill_sharer(pid_t pid, int pidfd, const struct ramet_sharers *known, bool *at_safe_point);
 
 /*
  * The same with so many tries, and at a safe point only: else the child runs on, and this returns -EAGAIN; or -ENODATA where
  * that cannot be told, as there is no /proc to read or no descriptor to read it by.
  */
 #define RAMET_KILL_TRIES 100 /* some 50 ms */
-long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, ramet_remove_waiter *remove_waiter, int tries);
+long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, const struct ramet_sharers *known, int tries);

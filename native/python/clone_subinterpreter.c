@@ -83,13 +83,16 @@ void core_discard_subinterpreter(struct core_hosted *call)
     core_recover_subinterpreter(call);
 }
 
+/* Without the GIL of the list of others. */
+static const struct ramet_sharers known = {core_remove_waiter, NULL};
+
 static void kill_child(void *context)
 {
     struct core_hosted *call = context;
     int not_yet = NOT_KILLED;
     if (!__atomic_compare_exchange_n(&call->killed, &not_yet, KILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return;
-    ramet_kill_sharer(call->pid, call->pidfd, core_remove_waiter, NULL);
+    ramet_kill_sharer(call->pid, call->pidfd, &known, NULL);
     __atomic_store_n(&call->killed, KILLED, __ATOMIC_RELEASE);
     ramet_futex_wake(&call->killed);
 }
@@ -109,7 +112,7 @@ static void wait_for_kill(struct core_hosted *call)
 static long kill_subinterpreter(struct core_hosted *call, int pid, int pidfd)
 {
     if (call->closed)
-        return ramet_kill_sharer(pid, pidfd, core_remove_waiter, NULL);
+        return ramet_kill_sharer(pid, pidfd, &known, NULL);
     call->pid = pid;
     call->pidfd = pidfd;
     if (call->killed == NOT_KILLED && core_run_in_interpreter(&call->threads, call->own, kill_child, call))

@@ -46,7 +46,7 @@ static bool is_quiet(int pid)
 static long kill_at_rest(const struct ramet_host *host, int claim, int pid, int pidfd)
 {
     int64_t had = time_had(pid), until = ramet_now() + LONGEST_TO_REST_NANOSECONDS;
-    long error = ramet_kill_sharer_if_safe(pid, pidfd, core_remove_waiter, RAMET_KILL_TRIES);
+    long error = ramet_kill_sharer_if_safe(pid, pidfd, &core_sharers, RAMET_KILL_TRIES);
     while ((error == -EAGAIN || error == -ENODATA) && ramet_now() < until && time_had(pid) - had < TO_REST_NANOSECONDS) {
         bool may_be_killed = error == -ENODATA && is_quiet(pid);
         let_others_run(OTHERS_NANOSECONDS);
@@ -54,7 +54,7 @@ static long kill_at_rest(const struct ramet_host *host, int claim, int pid, int 
             return -ESRCH;
         if (may_be_killed)
             break;
-        error = ramet_kill_sharer_if_safe(pid, pidfd, core_remove_waiter, SHORT_TRIES);
+        error = ramet_kill_sharer_if_safe(pid, pidfd, &core_sharers, SHORT_TRIES);
     }
     return error == -ENODATA ? -EAGAIN : error;
 }
@@ -70,7 +70,7 @@ static long kill_carefully(struct core_hosted *call, int pid, int pidfd)
     bool at_safe_point = error == 0;
     if (error == -EAGAIN) {
         call->killed_at_work = true;
-        error = ramet_kill_sharer(pid, pidfd, core_remove_waiter, &at_safe_point);
+        error = ramet_kill_sharer(pid, pidfd, &core_sharers, &at_safe_point);
     }
     call->at_safe_point |= at_safe_point; /* before the recovering thread can have the GIL */
     return error;

@@ -8,6 +8,7 @@
 
 #include "clone_ways.h"
 #include "own_interpreter.h"
+#include "python_recovery.h"
 
 /* ---- the objects */
 
@@ -39,6 +40,16 @@ struct core_table_user *core_own_table_user(void)
             return user;
     return NULL;
 }
+
+static bool is_user(pid_t pid)
+{
+    const struct core_table_user *user = users;
+    while (user != NULL && user->pid != pid)
+        user = user->next;
+    return user != NULL;
+}
+
+const struct ramet_sharers core_sharers = {core_remove_waiter, is_user};
 
 static struct core_table *own_table(void)
 {

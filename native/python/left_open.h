@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core.h"
+#include "safe_kill.h"
 
 struct core_table {
     long left; /* how many objects there are that have numbers of it */
@@ -25,6 +26,9 @@ struct core_table_user {
 
 /* That of the calling task's process; NULL: it has none that is known. */
 struct core_table_user *core_own_table_user(void);
+
+/* For ramet_kill_sharer, with the GIL: a function is a user of a table as long as it runs. */
+extern const struct ramet_sharers core_sharers;
 
 /* In the child, which has that pid. */
 void core_table_set_up(struct core_table_user *user, pid_t pid);

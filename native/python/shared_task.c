@@ -201,7 +201,7 @@ static PyObject *task_kill(SharedTaskObject *self, PyObject *pidfd)
     if (descriptor == -1 && PyErr_Occurred())
         return NULL;
     struct core_hosted *call = hosted(self);
-    long error = call == NULL ? ramet_kill_sharer(self->pid, (int)descriptor, core_remove_waiter, NULL)
+    long error = call == NULL ? ramet_kill_sharer(self->pid, (int)descriptor, &core_sharers, NULL)
                               : call->kind->kill(call, self->pid, (int)descriptor);
     return error < 0 && error != -ESRCH ? core_raise_errno(error) : Py_NewRef(Py_None);
 }

@@ -78,7 +78,7 @@ static void kill_child(const struct core_suspended *caller)
     int pid = caller->is_thread || has_gone_on(caller) ? 0 : pid_of_child(caller);
     int pidfd = pid > 0 ? (int)ramet_syscall2(__NR_pidfd_open, pid, 0) : -1;
     if (pid > 0 && !has_gone_on(caller))
-        ramet_kill_sharer(pid, pidfd, core_remove_waiter, NULL);
+        ramet_kill_sharer(pid, pidfd, &core_sharers, NULL);
     if (pidfd >= 0)
         ramet_syscall1(__NR_close, pidfd);
 }

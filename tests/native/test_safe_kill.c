@@ -10,6 +10,8 @@ static void count(const struct ramet_syscall_state *state)
     removed += state->call == __NR_ppoll;
 }
 
+static const struct ramet_sharers known = {count, NULL};
+
 static int compute(void *fn, void *arg, void *computes)
 {
     (void)fn, (void)arg;
@@ -37,7 +39,7 @@ static void one_that_waits(void)
     long pid = start_sharer(wait_for_ever, NULL, 0);
     while (ramet_task_state(pid) != 'S')
         sched_yield();
-    CHECK(ramet_kill_sharer((pid_t)pid, -1, count, &at_safe_point) == 0);
+    CHECK(ramet_kill_sharer((pid_t)pid, -1, &known, &at_safe_point) == 0);
     CHECK(code_of(pid) == -SIGKILL);
     if (!at_safe_point)
         SKIP("/proc/PID/syscall cannot be read");
@@ -51,9 +53,9 @@ static void one_that_computes(void)
     long pid = start_sharer(compute, &computes, 0);
     while (!*(volatile int *)&computes)
         sched_yield();
-    CHECK(ramet_kill_sharer_if_safe((pid_t)pid, -1, count, 2) == -EAGAIN);
+    CHECK(ramet_kill_sharer_if_safe((pid_t)pid, -1, &known, 2) == -EAGAIN);
     CHECK(waitpid((pid_t)pid, NULL, WNOHANG) == 0);
-    CHECK(ramet_kill_sharer((pid_t)pid, -1, count, &at_safe_point) == 0);
+    CHECK(ramet_kill_sharer((pid_t)pid, -1, &known, &at_safe_point) == 0);
     CHECK(code_of(pid) == -SIGKILL && !at_safe_point);
 }
 
