@@ -189,11 +189,11 @@ static bool stop_at_safe_point(struct target *target, int tries, bool *safe)
     }
 }
 
-static long kill_stopped(const struct target *target, const struct ramet_sharers *known)
+static long kill_stopped(const struct target *target)
 {
     for (int i = 0; i < target->count; i++)
         if (target->states[i].stack_pointer != 0)
-            known->remove_waiter(&target->states[i]);
+            target->known->remove_waiter(&target->states[i]);
     return signal_all(target, SIGKILL);
 }
 
@@ -204,7 +204,7 @@ long ramet_kill_sharer(pid_t pid, int pidfd, const struct ramet_sharers *known, 
     bool stopped = stop_at_safe_point(&target, RAMET_KILL_TRIES, &safe);
     if (at_safe_point != NULL)
         *at_safe_point = safe && !target.has_more_threads;
-    return stopped ? kill_stopped(&target, known) : signal_all(&target, SIGKILL);
+    return stopped ? kill_stopped(&target) : signal_all(&target, SIGKILL);
 }
 
 long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, const struct ramet_sharers *known, int tries)
@@ -213,7 +213,7 @@ long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, const struct ramet_sharers 
     bool safe;
     stop_at_safe_point(&target, tries, &safe);
     if (safe && !target.has_more_threads)
-        return kill_stopped(&target, known);
+        return kill_stopped(&target);
     long error = signal_all(&target, SIGCONT);
     return error < 0 ? error : target.hidden ? -ENODATA : -EAGAIN;
 }
