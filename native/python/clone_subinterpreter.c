@@ -83,7 +83,7 @@ void core_discard_subinterpreter(struct core_hosted *call)
     core_recover_subinterpreter(call);
 }
 
-/* Without the GIL of the list of others. */
+/* Which children run Python is listed under the caller's GIL, which the thread that kills does not have: so it looks for none. */
 static const struct ramet_sharers known = {core_remove_waiter, NULL};
 
 static void kill_child(void *context)

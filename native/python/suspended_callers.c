@@ -147,11 +147,9 @@ void core_release_gil_of_suspended(const struct core_table_user *process)
 /* What it has not seen the end of stays as it is. */
 static void recover(struct core_suspended *caller)
 {
-    PyThreadState *dead = caller->state;
     long pid = caller->is_thread ? 0 : pid_of_child(caller);
-    caller->state = NULL; /* first: who recovers may be killed, and is recovered by another */
-    if (dead != NULL)
-        core_recover(dead, caller->found);
+    if (caller->state != NULL)
+        core_recover(caller->state, caller->found);
     core_table_abandon(&caller->table);
     core_take_stock(caller->found, NULL, caller->task, false);
     core_shared_task_forget(caller->task);
@@ -164,13 +162,11 @@ static void recover(struct core_suspended *caller)
 int core_recover_suspended(struct core_table_user *process)
 {
     int count = 0;
-    struct core_suspended *next;
-    for (struct core_suspended *each = process->suspended; each != NULL; each = next) {
-        next = each->next;
+    for (struct core_suspended *each; (each = process->suspended) != NULL;) {
+        process->suspended = each->next; /* first: who recovers may be killed, and is recovered by another */
         count += 1 + core_recover_suspended(&each->table);
         if (each->found != NULL)
             recover(each);
     }
-    process->suspended = NULL;
     return count;
 }
