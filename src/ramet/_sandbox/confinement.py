@@ -35,7 +35,7 @@ from .syscalls import (
     without_ways_past_ports,
 )
 from .untrusted_files import open_regular
-from .view import TMP
+from .view import home_of
 
 _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
@@ -232,13 +232,7 @@ class Confinement:
     @property
     def home(self) -> str:
         """Where the child begins."""
-        directories = [
-            one.path for one in self.ground.view.shown if one.writable and one.is_directory
-        ]
-        if directories:
-            return directories[0]
-        has_tmp = self.sandbox.tmp is not None and self.ground.mount >= 0
-        return TMP if has_tmp else "/"
+        return home_of(self.sandbox, self.ground.view, has_own_root=self.ground.mount >= 0)
 
     # ---- the steps
 

@@ -77,7 +77,8 @@ class Sandbox:
     """What a child may see, call and use: the option ``sandbox=``. It is a value; making it does nothing.
 
     Files. ``read``: paths that can be read and run; ``write``: paths that can be written as well. Nothing
-    else is visible but, with ``system``, the programs and libraries of this machine and of this Python;
+    else is visible but, with ``system``, the programs and libraries of this machine and of this Python, and
+    an /etc/passwd and /etc/group that name the child's user and none of this machine's;
     ``root``: instead of an empty root directory, "/" (all files of this machine) or a directory that holds
     a whole system, read-only but for ``write``. ``hidden``: paths below those that are not to be seen.
     What a path leads to is found again for each program and clone, with the caller's rights, and for a

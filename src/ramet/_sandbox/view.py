@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..errors import SandboxError
@@ -39,17 +40,21 @@ class Shown(NamedTuple):
 
 
 class View(NamedTuple):
-    """All that it sees: paths, each before those below it, and symbolic links at the root."""
+    """All that it sees: paths, each before those below it, and symbolic links at the root.
+
+    made: files that are in the root itself, by path, with their text.
+    """
 
     shown: Sequence[Shown]
     links: Sequence[tuple[str, str]]  # path, target
     hidden: Sequence[Shown]
     root: Shown | None = None  # the directory that is the root, for an empty one
     layers: Shown | None = None  # the directory in which those of the children are
+    made: Mapping[str, bytes] = MappingProxyType({})
 
     def directories(self) -> list[str]:
         """Those that an empty root needs beside what is shown, each after its parent."""
-        paths = [one.path for one in self.shown] + [path for path, _ in self.links]
+        paths = [*(one.path for one in self.shown), *(path for path, _ in self.links), *self.made]
         parents = dict.fromkeys(parent for path in paths for parent in _parents(path))
         shown = directories_of(self.shown)
         return [parent for parent in parents if nearest(parent, shown) is None]
@@ -120,6 +125,14 @@ def parent_of(path: str) -> str:
 def has_own_tmp(sandbox: Sandbox, view: View) -> bool:
     """Whether the child's /tmp is its own: not where the description names the caller's."""
     return sandbox.tmp is not None and all(one.path != TMP for one in view.shown)
+
+
+def home_of(sandbox: Sandbox, view: View, *, has_own_root: bool) -> str:
+    """The directory in which the child begins."""
+    directories = [one.path for one in view.shown if one.writable and one.is_directory]
+    if directories:
+        return directories[0]
+    return TMP if sandbox.tmp is not None and has_own_root else "/"
 
 
 class _Looking:

@@ -30,6 +30,7 @@ from ..view import View, view_of
 from ..ways import led_to
 from .bare_mounts import BareMounts, bare_mounts
 from .mount_points import mount_points
+from .own_names import with_own_names
 from .replaced import ON_NOTHING, MountPoints, are_mounted, identified
 from .root import add_root
 
@@ -113,7 +114,7 @@ class Ground:
         self._is_made = True
 
     def _make_of_view(self) -> None:
-        view = view_of(self._sandbox, self._layers)
+        view = self._seen()
         self._files = led_to(_paths(self._sandbox, view))
         self.view = view
         self.points = ON_NOTHING
@@ -127,6 +128,14 @@ class Ground:
             self._make_together(view)
         else:
             self._make_apart(view)
+
+    def _seen(self) -> View:
+        view = view_of(self._sandbox, self._layers)
+        if "mnt" not in self._plan.namespaces:
+            return view
+        own, is_mapped = self.identity, "user" in self._plan.namespaces
+        ids = (own.inner_uid, own.inner_gid) if is_mapped else (own.outer_uid, own.outer_gid)
+        return with_own_names(view, self._sandbox, *ids)
 
     def _make_user(self) -> None:
         """The user namespace alone, if there is to be one; once."""

@@ -212,6 +212,10 @@ def _add_empty_root(steps: Steps, view: View) -> None:
     for one in view.shown:
         if not one.is_directory and nearest(one.path, shown) is None:
             _mkfile(steps, one.path)
+    for path, text in view.made.items():
+        _mkfile(steps, path)
+        where = _inside(path)
+        steps.add("write", "WRITE", AT_FDCWD, where, text, len(text), file=where)
     for path, target in view.links:
         _symlink(steps, path, target)
 

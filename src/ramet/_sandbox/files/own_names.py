@@ -1,0 +1,69 @@
+"""The names of a sandbox's own user, group and host: /etc/passwd, /etc/group and /etc/hosts of its root.
+
+Programs look up who they are, and give up where no line says it: ssh, initdb, Python's getpass. The
+machine's files have none for a user that nobody is, and tell who else there is.
+
+Source: passwd(5), group(5), hosts(5).
+"""
+
+import os
+
+from ..description import Sandbox, is_below
+from ..view import View, home_of
+
+_NAME, _SHELL = "sandbox", "/bin/sh"
+# In the child's user namespace whoever is not in it is nobody: overflowuid, proc_sys_kernel(5).
+_ROOT, _NOBODY = 0, 65534
+_OTHER_USERS = {_ROOT: ("root", "/root"), _NOBODY: ("nobody", "/nonexistent")}
+_OTHER_GROUPS = {_ROOT: "root", _NOBODY: "nogroup"}
+_WITHOUT_HOSTS = ("none", "loopback")  # networks in which the caller's hosts are not reached
+
+
+def with_own_names(view: View, sandbox: Sandbox, uid: int, gid: int) -> View:
+    """The view with these files made, in the place of the machine's, where the description names none.
+
+    uid, gid: as whom the child sees itself.
+    """
+    if sandbox.root is not None or not sandbox.system:
+        return view
+    home = home_of(sandbox, view, has_own_root=True)
+    texts = {"/etc/passwd": _passwd(uid, gid, home), "/etc/group": _group(gid)}
+    if sandbox.network in _WITHOUT_HOSTS:
+        texts["/etc/hosts"] = _hosts(sandbox.hostname)
+    own = {path: text for path, text in texts.items() if not _is_described(path, view)}
+    replaced = {os.path.realpath(path) for path in own}
+    return view._replace(
+        shown=[one for one in view.shown if one.path not in replaced],
+        links=[(path, to) for path, to in view.links if path not in own],
+        made={path: os.fsencode(text) for path, text in own.items()},
+    )
+
+
+def _is_described(path: str, view: View) -> bool:
+    """Whether the description shows or hides what the caller has there."""
+    real = os.path.realpath(path)
+    described = [one.path for one in view.shown if one.named] + [one.path for one in view.hidden]
+    return any(is_below(one, above) for one in (path, real) for above in described)
+
+
+def _passwd(uid: int, gid: int, home: str) -> str:
+    users = dict(_OTHER_USERS)
+    name = users.get(uid, (_NAME, ""))[0]
+    users[uid] = name, "/" if ":" in home or "\n" in home else home
+    groups = {_ROOT: _ROOT, _NOBODY: _NOBODY, uid: gid}
+    return "".join(
+        f"{name}:x:{one}:{groups[one]}:{name}:{home}:{_SHELL}\n"
+        for one, (name, home) in sorted(users.items())
+    )
+
+
+def _group(gid: int) -> str:
+    groups = {gid: _NAME} | _OTHER_GROUPS
+    return "".join(f"{name}:x:{one}:\n" for one, name in sorted(groups.items()))
+
+
+def _hosts(hostname: str) -> str:
+    lines = ["127.0.0.1 localhost", "::1 ip6-localhost ip6-loopback"]
+    if hostname.isprintable() and " " not in hostname:
+        lines.append(f"127.0.1.1 {hostname}")
+    return "\n".join(lines) + "\n"
