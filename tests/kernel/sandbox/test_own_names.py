@@ -5,6 +5,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,7 +142,7 @@ def test_a_link_of_the_machines_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("wishes", [{"system": False}, {"root": "/"}])
-def test_no_names_without_the_system(wishes: dict[str, object]) -> None:
+def test_no_names_without_the_system(wishes: dict[str, Any]) -> None:
     """They come with the programs that ask for them, and an image has its own."""
     sandbox = Sandbox(**wishes)
     assert not with_own_names(view_of(sandbox), sandbox, 1000, 1000).made
