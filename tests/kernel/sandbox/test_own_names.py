@@ -141,6 +141,12 @@ def test_a_link_of_the_machines_is_replaced() -> None:
     assert "/etc/hosts" in own.made
 
 
+def test_a_link_to_etc_is_followed() -> None:
+    """What is below it is the machine's then: a directory of that name could not be made beside the link."""
+    view = View([Shown("/private/etc/hosts", False, False, False)], [("/etc", "private/etc")], [])
+    assert with_own_names(view, Sandbox(), 1000, 1000) == view
+
+
 @pytest.mark.parametrize("wishes", [{"system": False}, {"root": "/"}])
 def test_no_names_without_the_system(wishes: dict[str, Any]) -> None:
     """They come with the programs that ask for them, and an image has its own."""

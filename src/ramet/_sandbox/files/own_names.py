@@ -30,8 +30,9 @@ def with_own_names(view: View, sandbox: Sandbox, uid: int, gid: int) -> View:
     texts = {"/etc/passwd": _passwd(uid, gid, home), "/etc/group": _group(gid)}
     if sandbox.network in _WITHOUT_HOSTS:
         texts["/etc/hosts"] = _hosts(sandbox.hostname)
-    own = {path: text for path, text in texts.items() if not _is_described(path, view)}
-    replaced = {os.path.realpath(path) for path in own}
+    real = {path: _real(path, view) for path in texts}
+    own = {path: text for path, text in texts.items() if _is_own(path, real[path], view)}
+    replaced = {real[path] for path in own}
     return view._replace(
         shown=[one for one in view.shown if one.path not in replaced],
         links=[(path, to) for path, to in view.links if path not in own],
@@ -39,11 +40,16 @@ def with_own_names(view: View, sandbox: Sandbox, uid: int, gid: int) -> View:
     )
 
 
-def _is_described(path: str, view: View) -> bool:
-    """Whether the description shows or hides what the caller has there."""
-    real = os.path.realpath(path)
+def _real(path: str, view: View) -> str:
+    return os.path.realpath(path) if any(is_below(path, link) for link, _ in view.links) else path
+
+
+def _is_own(path: str, real: str, view: View) -> bool:
+    """Not where the description shows or hides what the caller has there, or a link leads to its directory."""
+    if any(path != link and is_below(path, link) for link, _ in view.links):
+        return False
     described = [one.path for one in view.shown if one.named] + [one.path for one in view.hidden]
-    return any(is_below(one, above) for one in (path, real) for above in described)
+    return not any(is_below(one, above) for one in (path, real) for above in described)
 
 
 def _passwd(uid: int, gid: int, home: str) -> str:
