@@ -142,7 +142,7 @@ def test_a_link_of_the_machines_is_replaced() -> None:
 
 
 def test_a_link_to_etc_is_followed() -> None:
-    """What is below it is the machine's then: a directory of that name could not be made beside the link."""
+    """What is below it is the machine's then: beside the link no directory could be made."""
     view = View([Shown("/private/etc/hosts", False, False, False)], [("/etc", "private/etc")], [])
     assert with_own_names(view, Sandbox(), 1000, 1000) == view
 

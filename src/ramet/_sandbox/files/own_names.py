@@ -45,7 +45,7 @@ def _real(path: str, view: View) -> str:
 
 
 def _is_own(path: str, real: str, view: View) -> bool:
-    """Not where the description shows or hides what the caller has there, or a link leads to its directory."""
+    """Not where the description shows or hides what the machine has there, or a link leads there."""
     if any(path != link and is_below(path, link) for link, _ in view.links):
         return False
     described = [one.path for one in view.shown if one.named] + [one.path for one in view.hidden]
