@@ -27,7 +27,12 @@ def _frames(entry: TracebackType | None) -> Iterator[FrameType]:
 
 def is_ours(frame: FrameType) -> bool:
     """Whether the frame is of a function of this library."""
-    return str(frame.f_globals.get("__name__")).partition(".")[0] == _LIBRARY
+    return package_of(frame) == _LIBRARY
+
+
+def package_of(frame: FrameType) -> str:
+    """The name of the package whose function it is of, without what is below that."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
 
 
 def _has_what_it_interrupted(frame: FrameType) -> bool:

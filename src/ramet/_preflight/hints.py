@@ -7,7 +7,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from .._kernel.names import nearest
-from .._kernel.signal_handlers import is_ours
+from .._kernel.signal_handlers import is_ours, package_of
 from ..flags import CloneFlag
 
 # As near as a typing error: what is further off is more likely a keyword of fn.
@@ -323,9 +323,9 @@ def no_name_of_ramet(name: str, known: Collection[str]) -> str:
     return f"; did you mean ramet.{close}?" if close else ""
 
 
-def warn_at_caller(text: str, kind: type[Warning]) -> None:
-    """Warn at the line that called the library."""
+def warn_at_caller(text: str, kind: type[Warning], *, through: str | None = None) -> None:
+    """Warn at the line that called the library, or the package through which it is called."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and is_ours(frame):
+    while frame.f_back is not None and (is_ours(frame) or package_of(frame) == through):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, kind, stacklevel=level)

@@ -3,10 +3,10 @@
 import functools
 import os
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .._preflight.hints import warn_at_caller
 from .._program.command import Command
 from .._workers.crossing.template_messages import Loading
 from .._workers.template.checks import (
@@ -100,11 +100,11 @@ class TemplateStart:
         return started
 
     def _warn(self, why: TemplateError) -> None:
-        warnings.warn(
+        warn_at_caller(
             f"each process runs the main program, which its template cannot do once for all: {why}; "
             "context(main='each') says so",
             RuntimeWarning,
-            stacklevel=13,  # the caller of Process.start()
+            through="multiprocessing",  # whose Process.start() the caller calls
         )
 
     def _started(self, main: dict[str, Any]) -> Started:

@@ -18,12 +18,12 @@ from ramet._process.unreaped import reap_ended
 from ramet._workers.template import (
     called_child,
     clones_by_name,
+    current_process,
     ended_calls,
     link,
     own_children,
     owned_clone,
 )
-from ramet._workers.template import template as template_module
 
 from ...waiting import alarm, until
 from ..sandbox.taken_away import needs_all
@@ -213,7 +213,7 @@ CLOSING = codes_of(
     ended_calls.EndedCalls.end_all,
     ended_calls.EndedCalls._end_left,
     ended_calls.__dict__["_end_all"],
-    template_module.__dict__["_close_all"],
+    current_process.close_all,
     link.Link.close,
     link.Link._end_namespace,
     clones_by_name.ClonesByName.end_untold,

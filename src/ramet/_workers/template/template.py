@@ -2,26 +2,21 @@
 
 import errno
 import os
-import sys
-import threading
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, TypeVarTuple, Unpack
 
-from ..._core import Held, new_child, reads_call, wait_readable
+from ..._core import Held, new_child, reads_call
 from ..._kernel.names import HasFileno
 from ..._limits.byte_counts import parsed_bytes
-from ..._preflight.hints import warn_at_caller
 from ..._preflight.quick_check import refusal
 from ..._process.child import make_child
 from ..._process.clone_call import deadline_thread_for
 from ..._process.tree import subreaper
-from ..._sandbox.files.replaced import are_mounted
 from ..._setup.options import FunctionOptions, Options
-from ...errors import SandboxError, TemplateError, TemplateRestarted
+from ...errors import SandboxError
 from ..crossing.call_messages import CALL, is_in_letters
-from ..crossing.caller_state import CallerState, authkey
+from ..crossing.caller_state import authkey
 from ..crossing.outcome import Reader, reader
 from ..crossing.pickling import FIRST_OF_PICKLE, CallByValue, is_by_value, pickled_call
 from ..crossing.template_messages import Loading, Making
@@ -30,12 +25,12 @@ from .call_memory import CallMemories
 from .call_request import AS_IT_IS, CallRequest
 from .called_child import CalledChild
 from .checks import checked_loading, require_reload, require_spares
+from .current_process import CurrentProcess, close_all
 from .ended_calls import EndedCalls
-from .followed_caller import FollowedCaller
 from .link import EndedError, Link, RefusedError
 from .owned_clone import Clone
 from .source_files import SourceFiles
-from .starting import Derived, Fresh, Here, Start, Started
+from .starting import Derived, Fresh, Here, Start
 
 if TYPE_CHECKING:
     from ..._sandbox.overlay.layer import Layer
@@ -69,7 +64,7 @@ class _OfExecutors:
         raise no_attribute_of("Template", kind if template is None else template, self._name)
 
 
-class Template:
+class Template(CurrentProcess):
     """A process that has loaded what calls need; each call runs in a clone of it, a child of the caller.
 
     preload: names of modules to import. setup: a function to call then, without arguments. The
@@ -176,28 +171,18 @@ class Template:
     ) -> None:
         require_spares(spares)
         require_reload(reload)
-        self._start = start
         self._most_spares = spares
         self._spares_memory = (
             None if spares_memory is None else parsed_bytes("spares_memory", spares_memory)
         )
-        self._lock = threading.RLock()
-        self._sources = None if reload is None else SourceFiles()
         self._ended = EndedCalls()
-        self._is_closed = False
-        self._holder: list[Link] = []
-        self._finalizer = weakref.finalize(self, _close_all, self._holder)
         sandbox = start.sandbox
         self._memories = CallMemories(
             by_cgroup=sandbox is None or not sandbox.confinement.has_places
         )
-        started = start.start()
-        self._holder.append(started.link)
-        self._take(started, self._sources)
+        self._start_process(start, None if reload is None else SourceFiles())
 
-    def _take(self, started: Started, sources: SourceFiles | None) -> None:
-        self._link = started.link
-        self._caller = FollowedCaller(started, self._start.sandbox)
+    def _prepare_process(self) -> None:
         if self._start.sandbox is not None:
             self._ends_trees = True
             confinement = self._start.sandbox.confinement
@@ -207,10 +192,6 @@ class Template:
                 or confinement.sandbox.forbidden == "kill"  # which is told as the reason
             )
         self._link.of_spares = Making(spare=True, tree=self._ends_trees)
-        self._loaded = frozenset(started.files)
-        if sources is not None:
-            sources.have_been_loaded(started.files)
-        self._sources = sources
         self._spares = self._most_spares
         with suppress(EndedError):  # already; the next call sees that
             if self._spares and self._spares_memory is not None:
@@ -362,17 +343,6 @@ class Template:
         sandbox is to be made anew.
         """
         return self._sources is None and self._link.has_answer() and self._is_there()
-
-    def _is_there(self) -> bool:
-        """Whether a call is served by the process that runs, so far as is known."""
-        link = self._link
-        pidfd = link.process.pidfd
-        return pidfd is not None and not wait_readable(pidfd, 0.0) and not self._is_outdated(link)
-
-    def _is_outdated(self, link: Link) -> bool:
-        """Whether its source files have changed, or what its sandbox covers."""
-        has_changed = self._sources is not None and self._sources.have_changed()
-        return has_changed or bool(link.points[0] and not are_mounted(link.points))
 
     @property
     def _most_output(self) -> int | None:
@@ -568,19 +538,6 @@ class Template:
         except RefusedError as error:
             raise _refusal(error, request.clone_flags) from None
 
-    def _made_by_process(self, make: Callable[[Link], Clone]) -> tuple[Link, Clone]:
-        """What its process makes, and which that was: another one if this one has ended."""
-        for _ in range(_MOST_ATTEMPTS):
-            link = self._live()
-            try:
-                return link, make(link)
-            except EndedError:
-                self._restart(link)
-        raise TemplateError(
-            f"the template's process has ended {_MOST_ATTEMPTS} times in a row, each time it was asked for "
-            "a clone; what it wrote to its standard error may say why"
-        )
-
     def _refill(self, *, but: int = 0) -> None:
         """Ask for the spares that are lacking; not for that many, which are asked for later."""
         link = self._link
@@ -614,89 +571,6 @@ class Template:
         self._ended.ending.append(child)
         self._refill()
 
-    def _live(self) -> Link:
-        """The process, or another one if its source files have changed, or what its sandbox covers."""
-        self._require_open()
-        return self._unchanged()
-
-    def _unchanged(self) -> Link:
-        link = self._link
-        if self._is_outdated(link):
-            self._replace(link)  # unless another thread has
-        return self._link
-
-    def _base_of_another(self, loading: tuple[Any, ...]) -> tuple[Link, CallerState, Clone]:
-        """A clone that becomes a template of its own, of which process, and what that has of the caller."""
-        caller = self._caller
-        link, clone = self._made_by_process(lambda link: link.derive(loading))
-        return link, caller.state, clone
-
-    def _restart(self, ended: Link) -> None:
-        with Held(self._lock) as take:
-            take()
-            if self._link is not ended:  # another thread has seen it before
-                return
-            self._require_open()
-            status = ended.process.wait()
-            self._replace(ended)
-        warn_at_caller(
-            f"the template's process {ended.process.pid} ended ({status}): another was started, {self.pid}",
-            TemplateRestarted,
-        )
-
-    def _replace(self, link: Link) -> None:
-        with Held(self._lock) as take:
-            take()
-            if self._link is not link:
-                return
-            # Which may fail: then there is the old one still.
-            sources = self._sources_before_next()
-            self._exchange(link, self._start.start(), sources)
-
-    def _sources_before_next(self) -> SourceFiles | None:
-        """What may change while the next process starts."""
-        return None if self._sources is None else self._sources.before_next()
-
-    def _exchange(self, link: Link, started: Started, sources: SourceFiles | None) -> None:
-        self._holder.append(started.link)
-        if self._is_closed:  # close() waits for the lock, or was called by a signal handler
-            _close_all(self._holder)
-        self._require_open()
-        self._take(started, sources)
-        link.close(ends_calls=False)
-        with suppress(ValueError):  # such a handler has closed all meanwhile
-            self._holder.remove(link)
-
-    def _require_open(self) -> None:
-        if self._is_closed:
-            raise ValueError("invalid template: it has been closed")
-        if self._link.maker != os.getpid():
-            raise ValueError(
-                f"invalid template: it is of process {self._link.maker}, of which this is a copy; "
-                "make one here"
-            )
-
-    def _lacking(self, modules: Iterable[str]) -> list[str]:
-        """Which of these modules of the caller the template's process has not loaded."""
-        files = {name: getattr(sys.modules.get(name), "__file__", None) for name in modules}
-        return [name for name, file in files.items() if file and file not in self._loaded]
-
-    def _load_more(self, modules: Iterable[str]) -> None:
-        """From here on calls are clones of another process, which has imported these.
-
-        For a template of its own interpreter. Calls go on meanwhile. Raises as the constructor does.
-        """
-        assert isinstance(self._start, Fresh)
-        start, sources = self._start.with_more(modules), self._sources_before_next()
-        started = start.start()
-        with Held(self._lock) as take:
-            take()
-            if self._is_closed:
-                started.link.close()
-                return
-            self._start = start
-            self._exchange(self._link, started, sources)
-
     def close(self) -> None:
         """End its process and its spares. Calls that run go on, but end in a sandbox.
 
@@ -713,7 +587,7 @@ class Template:
 
     def _end(self) -> None:
         self._ended.end_all()
-        _close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
+        close_all(self._holder)  # at the interpreter's exit a finalizer may do nothing any more
         if (sandbox := self._start.sandbox) is self._start and sandbox is not None:
             sandbox.close()
         self._memories.close()
@@ -742,11 +616,3 @@ def _start(loading: Loading, options: Mapping[str, Any], sandbox: object) -> Sta
     from .confined_start import confined  # whose imports take longer than all others
 
     return confined(loading, options, sandbox)
-
-
-def _close_all(links: list[Link]) -> None:
-    while links:
-        link = links[-1]
-        link.close()
-        with suppress(ValueError):  # a signal handler has closed all meanwhile
-            links.remove(link)
