@@ -84,6 +84,7 @@ struct target {
     bool has_more_threads; /* than are looked at */
     int count;
     bool hidden; /* where a task is cannot be read */
+    bool has_ended; /* the first one: it comes to no safe point any more */
     long numbers[MOST_TASKS];
     struct ramet_syscall_state states[MOST_TASKS];
 };
@@ -101,30 +102,42 @@ static void stop_threads(const struct member *member, const long *numbers, int c
         ramet_syscall3(__NR_tgkill, member->pid, numbers[i], SIGSTOP);
 }
 
+/* Where a task is that has stopped: whether at a safe point. Of one that has ended meanwhile that is not known. */
+static bool look_at(struct target *target, int task, const struct ramet_calls_before *before)
+{
+    struct ramet_syscall_state *state = &target->states[task];
+    *state = ramet_stopped_call(before, target->numbers[task]);
+    const bool has_ended = state->stack_pointer == 0 && ramet_listed_task_has_ended(target->numbers[task]);
+    target->hidden |= state->hidden && !has_ended;
+    target->has_ended |= has_ended && task == 0;
+    return ramet_is_at_safe_point(state);
+}
+
 /* Whether all of a process has stopped. safe: false where it is not at safe points. */
 static bool stop_member(struct target *target, const struct member *member, bool *safe)
 {
     struct ramet_calls_before before;
     ramet_look_before_stop(&before, member->number);
-    ramet_send_signal(member->pid, member->pidfd, SIGSTOP);
+    const long error = ramet_send_signal(member->pid, member->pidfd, SIGSTOP);
     int first = target->count;
     int room = MOST_TASKS - first < RAMET_MOST_THREADS ? MOST_TASKS - first : RAMET_MOST_THREADS;
     target->count += room == 0 ? 0 : ramet_task_numbers(member->number, target->numbers + first, room);
     target->has_more_threads |= target->count == first + room;
     stop_threads(member, target->numbers + first, target->count - first);
-    bool stopped = true;
+    bool stopped = error == 0 || error == -ESRCH;
+    *safe &= stopped;
     for (int i = first; i < target->count && stopped; i++) {
         stopped = has_stopped(target->numbers[i]);
-        target->states[i] = ramet_stopped_call(&before, target->numbers[i]);
-        target->hidden = target->hidden || target->states[i].hidden;
-        *safe = *safe && stopped && ramet_is_at_safe_point(&target->states[i]);
+        *safe &= look_at(target, i, &before) && stopped;
     }
     return stopped;
 }
 
+/* Of one that was made to. Where kcmp() is refused or missing, as in most containers: until it becomes a program. */
 static bool shares_memory(long pid)
 {
-    return ramet_syscall5(__NR_kcmp, ramet_syscall0(__NR_getpid), pid, KCMP_VM, 0, 0) == 0;
+    const long order = ramet_syscall5(__NR_kcmp, ramet_syscall0(__NR_getpid), pid, KCMP_VM, 0, 0);
+    return order == 0 || (order < 0 && ramet_task_runs_makers_program(pid));
 }
 
 static void add_sharer(long pid, void *context)
@@ -165,13 +178,15 @@ static bool stop(struct target *target, bool *safe)
     return stopped;
 }
 
-/* A parent before its children: it sees nothing of their end. What the first signal met with. */
+/*
+ * Children before their parent, which is stopped: so it reaps none of them, and nor does who would adopt them, before all have their
+ * signal. What the first one's met with.
+ */
 static long signal_all(const struct target *target, int signal)
 {
-    long error = ramet_send_signal(target->members[0].pid, target->members[0].pidfd, signal);
-    for (int i = 1; i < target->members_count; i++)
-        ramet_send_signal(target->members[i].pid, -1, signal);
-    return error;
+    for (int i = target->members_count - 1; i > 0; i--)
+        ramet_send_signal(target->members[i].pid, target->members[i].pidfd, signal);
+    return ramet_send_signal(target->members[0].pid, target->members[0].pidfd, signal);
 }
 
 /*
@@ -182,7 +197,7 @@ static bool stop_at_safe_point(struct target *target, int tries, bool *safe)
 {
     for (int try = 0;; try++) {
         bool stopped = stop(target, safe);
-        if (!stopped || *safe || target->hidden || try + 1 >= tries)
+        if (!stopped || *safe || target->hidden || target->has_ended || try + 1 >= tries)
             return stopped;
         signal_all(target, SIGCONT);
         ramet_pause((try / TRIES_OF_ONE_RUN + 1) * LEAST_RUN);

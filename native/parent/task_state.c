@@ -73,6 +73,12 @@ bool ramet_has_executed(void)
     return *stat != '\0' && (number_after(stat, SPACES_BEFORE_FLAGS) & PF_FORKNOEXEC) == 0;
 }
 
+bool ramet_task_runs_makers_program(long number)
+{
+    char text[512];
+    return (number_after(stat_of(number, text, sizeof text), SPACES_BEFORE_FLAGS) & PF_FORKNOEXEC) != 0;
+}
+
 int ramet_task_numbers(long number, long *numbers, int most)
 {
     char path[RAMET_PROC_PATH_BYTES];

@@ -26,6 +26,9 @@ bool ramet_task_threads_have_to_end(long number);
 /* Whether this process has executed a program, and so is no copy of another; false where that cannot be read. */
 bool ramet_has_executed(void);
 
+/* Whether a task has executed none since it was made, and so runs the program of who made it; false where that cannot be read. */
+bool ramet_task_runs_makers_program(long number);
+
 /* What /proc/NUMBER/syscall has of a task that does not run. */
 struct ramet_syscall_state {
     long call; /* the system call in which it is; -1 in user code, or where that cannot be read */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "called_names.h"
+#include "epoch.h"
 #include "futex.h"
 #include "namespace_of_child.h"
 #include "safe_kill.h"
@@ -51,8 +52,17 @@ static int opened_if_ours(long pid)
     return NO_DESCRIPTOR;
 }
 
+/* Whether the number stands for the same file here as where the handle was made. So, too, where the kernel does not tell. */
+static bool is_same_file(const HandleObject *self, int pidfd)
+{
+    const long maker = self->in_own_table ? self->thread : self->maker;
+    const long order = ramet_syscall5(__NR_kcmp, ramet_syscall0(__NR_gettid), maker, KCMP_FILE, pidfd, pidfd);
+    return order == 0 || order == -EPERM || order == -ENOSYS;
+}
+
 static void hold(HandleObject *self, long pid, int pidfd)
 {
+    self->epoch = ramet_epoch();
     self->pid = (int)pid;
     self->pidfd = pidfd;
     self->maker = getpid();
@@ -67,14 +77,21 @@ void core_handle_hold(HandleObject *self, long pid, int pidfd)
 
 /*
  * One of its pidfds, if the number stands for it in the calling thread's table, too. After unshare(FILES) in one of
- * two threads it does not: something else may have it here, another child's pidfd even.
+ * two threads it does not, nor in a process that shares the memory and no table: something else may have it here, another
+ * child's pidfd even. A copy of the process has the table's copy.
  */
 int core_handle_here(const HandleObject *self, int pidfd)
 {
-    long thread = ramet_syscall0(__NR_gettid);
-    if (pidfd < 0 || thread == self->thread || self->maker != getpid())
+    const long thread = ramet_syscall0(__NR_gettid);
+    bool elsewhere = false;
+    if (pidfd < 0 || thread == self->thread)
         return pidfd;
-    bool elsewhere = self->in_own_table ? compare_tables(thread, self->thread) != 0 : has_own_table(thread, self->maker);
+    if (self->maker != getpid())
+        elsewhere = self->epoch == ramet_epoch() && !is_same_file(self, pidfd);
+    else if (self->in_own_table)
+        elsewhere = compare_tables(thread, self->thread) != 0;
+    else
+        elsewhere = has_own_table(thread, self->maker);
     return elsewhere ? NO_DESCRIPTOR : pidfd;
 }
 
@@ -482,6 +499,19 @@ static PyObject *handle_hold(HandleObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* By its pid it is not signalled: that may be another's by now, or in this pid namespace. */
+static PyObject *refuse_elsewhere(const HandleObject *self)
+{
+    PyObject *text = PyUnicode_FromFormat("child %d was made by process %d, and this process has no pidfd of it: signal it where it was "
+                                          "made, or make this process with FILES, which shares the descriptors",
+                                          self->pid, self->maker);
+    PyObject *args = text == NULL ? NULL : Py_BuildValue("iN", EBADF, text);
+    if (args != NULL)
+        PyErr_SetObject(PyExc_OSError, args);
+    Py_XDECREF(args);
+    return NULL;
+}
+
 /* Like all below but the next one it does not give the interpreter lock away, so that no thread closes the pidfd meanwhile. */
 static PyObject *handle_signal(HandleObject *self, PyObject *number)
 {
@@ -490,7 +520,10 @@ static PyObject *handle_signal(HandleObject *self, PyObject *number)
         return NULL;
     if (is_learned(self) || self->let_go)
         Py_RETURN_NONE;
-    long error = ramet_send_signal(self->pid, pidfd_here(self), (int)signal);
+    const int pidfd = pidfd_here(self);
+    if (pidfd < 0 && self->pidfd >= 0 && self->maker != getpid())
+        return refuse_elsewhere(self);
+    long error = ramet_send_signal(self->pid, pidfd, (int)signal);
     return error < 0 ? core_raise_errno(error) : Py_NewRef(Py_None);
 }
 
@@ -533,7 +566,8 @@ static PyObject *handle_take_pidfd(HandleObject *self, PyObject *unused)
 static PyObject *handle_pidfd(HandleObject *self, void *unused)
 {
     (void)unused;
-    return self->pidfd < 0 || self->let_go ? Py_NewRef(Py_None) : PyLong_FromLong(self->pidfd);
+    const int pidfd = self->let_go ? NO_DESCRIPTOR : self->maker == getpid() ? self->pidfd : pidfd_here(self);
+    return pidfd < 0 ? Py_NewRef(Py_None) : PyLong_FromLong(pidfd);
 }
 
 static HandleObject *new_handle(PyTypeObject *kind)

@@ -6,7 +6,8 @@
 typedef struct {
     PyObject_HEAD
     int pid;      /* 0: there was no clone call */
-    int maker;    /* the process that may reap it */
+    int maker;    /* the process that may reap it... */
+    uint64_t epoch; /* ...and of which memory that is */
     int pidfd;    /* -1: it has none, or no longer */
     int thread;   /* the one in whose table of descriptors that is... */
     bool in_own_table; /* ...which is not the main thread's: unshare(FILES) */

@@ -51,11 +51,12 @@ static void a_child(void)
     kill(pid, SIGSTOP);
     await_state(pid, 'T');
     CHECK(!ramet_task_threads_have_to_end(pid));
+    CHECK(ramet_task_runs_makers_program(pid) && !ramet_task_runs_makers_program(getpid()));
     kill(pid, SIGKILL);
     CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
     CHECK(ramet_task_state(pid) == 'Z');
     CHECK(code_of(pid) == -SIGKILL);
-    CHECK(ramet_task_state(pid) == '\0' && ramet_task_threads(pid) == 0);
+    CHECK(ramet_task_state(pid) == '\0' && ramet_task_threads(pid) == 0 && !ramet_task_runs_makers_program(pid));
     CHECK(ramet_task_syscall(pid).call == -1 && ramet_task_syscall(pid).stack_pointer == 0);
 }
 

@@ -5,6 +5,8 @@ import gc
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,7 +17,7 @@ import pytest
 import ramet
 
 from ...constants import PATIENT_SECONDS as SECONDS
-from ...flag_values import FILES
+from ...flag_values import FILES, VM
 
 
 def unshare_files() -> None:
@@ -124,6 +126,78 @@ def test_a_child_of_the_process_is_waited_for_in_a_table_of_ones_own(nothing_lef
         assert number is not None
         pool.submit(use, child, number).result(SECONDS)
     os.close(number)  # what is in our table nobody else could close
+
+
+SIGNAL_IT_WHERE = "signal it where it was made, or make this process with FILES"
+
+
+def test_a_function_hits_no_child_of_its_own_by_its_callers_handle(nothing_left: object) -> None:
+    """Without FILES the number is another child's pidfd there, which is neither killed nor waited for."""
+    begin = threading.Event()
+    given: list[Any] = []
+
+    def use() -> tuple[object, object]:
+        assert begin.wait(SECONDS)
+        child, number = given
+        with ramet.Command(["sleep", "1000"]).spawn() as own:
+            os.dup2(own.pidfd or 0, number)
+            with pytest.raises(OSError, match=SIGNAL_IT_WHERE):
+                child.kill()
+            assert own.poll() is None
+            own.kill()
+            own.wait(SECONDS)
+            return child.pidfd, child.poll()
+
+    function = ramet.clone(use, flags=VM)
+    with ramet.Command(["sleep", "1000"]).spawn() as child:
+        given[:] = child, child.pidfd
+        begin.set()
+        assert function.result(SECONDS) == (None, None)
+        assert child.poll() is None
+
+
+def test_a_function_with_its_callers_table_signals_its_callers_child(nothing_left: object) -> None:
+    """With FILES the number is that child's pidfd there, too."""
+    begin = threading.Event()
+    given: list[Any] = []
+
+    def use() -> object:
+        assert begin.wait(SECONDS)
+        given[0].kill()
+        return given[0].pidfd
+
+    function = ramet.clone(use, flags=VM | FILES)
+    with ramet.Command(["sleep", "1000"]).spawn() as child:
+        given[:] = [child]
+        number = child.pidfd
+        begin.set()
+        assert function.result(SECONDS) == number
+        assert child.wait(SECONDS).signal is not None
+
+
+@pytest.mark.filterwarnings("ignore:child .* was never waited for:ResourceWarning")
+def test_a_handle_that_a_function_returns_hits_no_child_of_the_callers(
+    nothing_left: object,
+) -> None:
+    """It is of a process that has ended, and its number is another child's pidfd here."""
+    decoy = ramet.Command(["sleep", "1000"]).spawn()
+
+    def make() -> tuple[Any, int]:
+        made = ramet.clone(time.sleep, 1000, flags=VM)
+        return made, made.pidfd or 0
+
+    made, number = ramet.clone(make, flags=VM).result(SECONDS)
+    if number != decoy.pidfd:
+        os.dup2(decoy.pidfd or 0, number)
+    with suppress(OSError):  # where it has not ended yet
+        made.kill()
+    assert made.pidfd is None
+    assert made.wait(SECONDS).reason == "unknown"
+    assert decoy.poll() is None
+    if number != decoy.pidfd:
+        os.close(number)
+    decoy.kill()
+    decoy.wait(SECONDS)
 
 
 KILLS_A_TREE = f"""
