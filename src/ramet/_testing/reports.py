@@ -85,6 +85,10 @@ def _count_subtest(item: pytest.Item, report: pytest.TestReport) -> None:
     if subtests is not None:
         item.config.stash[subtests.failed_subtests_key][getattr(report, "id", report.nodeid)] += 1
 
+    context = data.get("_subtest.context")
+    if context is not None and hasattr(report, "context"):
+        # pytest takes the text of each value, and reads it as a value again: 1, then '1'.
+        report.context.kwargs.update(context["kwargs"])
 
 def _of_death(
     running: RunningTest, ended: Ended, before: list[pytest.TestReport]

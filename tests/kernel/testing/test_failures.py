@@ -899,7 +899,10 @@ UNITTEST_SUBTESTS = """
 
 
 def test_subtests_of_unittest_count_as_without_a_clone(suite: Suite) -> None:
-    """Its test does not fail once more."""
+    """Its test does not fail once more, and each is called by the values as they are."""
     suite.write(UNITTEST_SUBTESTS)
-    outcomes = suite.run().parseoutcomes()
-    assert suite.run("--ramet").parseoutcomes() == outcomes
+    plain = suite.run()
+    cloned = suite.run("--ramet")
+    assert cloned.parseoutcomes() == plain.parseoutcomes()
+    for run in (plain, cloned):
+        run.stdout.fnmatch_lines(["SUBFAILED?i=1?*"])
