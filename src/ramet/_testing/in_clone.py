@@ -18,6 +18,7 @@ from .captured import CapturedOutput
 from .coverage_data import save_coverage
 from .journal import Journal
 from .left_processes import end_left_processes
+from .session_output import SessionOutput
 from .shared_setup import SharedSetup
 from .warned import recorded_warnings, warning_as_data
 
@@ -31,6 +32,7 @@ class CloneOfSession(NamedTuple):
     nextitem: pytest.Item | None
     setup: SharedSetup
     reporter: "Reporter"
+    of_session: SessionOutput
     journal: Journal
     output: CapturedOutput
     stack_file: int
@@ -88,6 +90,7 @@ class CloneOfSession(NamedTuple):
 
     def _prepare(self) -> None:
         self.journal.begin()
+        self.of_session.leave()
         end_own_tree(with_parent=True)
         faulthandler.enable(self.stack_file)
         answer_stack_requests(self.stack_file)

@@ -1,7 +1,9 @@
 """The processes that a test has started and not ended."""
 
+import gc
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -84,11 +86,24 @@ def end_left_processes() -> list[Process]:
 
 def _left_after(seconds: float) -> list[Process]:
     """Those that have not ended by then, nor what they have started before their end."""
+    if descendants(os.getpid()):
+        _collect_garbage()
     deadline = deadline_after(seconds)
     while left := descendants(os.getpid()):
         if not _end_within(left, seconds_until(deadline) or 0.0):
             return descendants(os.getpid())
     return []
+
+
+def _collect_garbage() -> None:
+    """Have objects end their processes that do so at their end, and of which only a cycle holds the rest.
+
+    Without this it would depend on what a test allocates whether the collector has come to them. What holds
+    the frames of a test that failed is let go of first.
+    """
+    for name in ("last_exc", "last_value", "last_traceback", "last_type"):
+        vars(sys).pop(name, None)
+    gc.collect()
 
 
 def _end(is_meant: Callable[[Process], bool]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from _pytest.runner import call_and_report
+from _pytest.runner import CallInfo, call_and_report
 
 from .._kernel.timeouts import deadline_after, seconds_until
 from .._process.child import Child
@@ -19,8 +19,9 @@ from .in_clone import Reporter
 from .left_processes import named
 from .memory_of_tests import MemoryOfTests
 from .reports import complete, of_refusal, tell
-from .running_test import RunningTest
+from .running_test import RunningTest, Shared
 from .session_children import SessionChildren
+from .session_output import SessionOutput
 from .shared_setup import SharedSetup
 from .warned import warn_of
 from .wishes import Wishes
@@ -66,6 +67,7 @@ class TestsInClones:
         self._running: list[RunningTest] = []
         self._children = SessionChildren()
         self._memory = MemoryOfTests()
+        self._output = SessionOutput(session.config)
         self._setup = SharedSetup()
         session._setupstate = self._setup
         self._reporter = Reporter(session.config)
@@ -122,6 +124,7 @@ class TestsInClones:
     def _begin(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
         if not self._running:
             self._children.keep_all()
+            self._output.forget()
         if getattr(item, "_request", None) is False:  # it runs again
             item._initrequest()  # type: ignore[attr-defined]
         if self._most == 1:
@@ -132,7 +135,8 @@ class TestsInClones:
             self._tell_without_clone(item, nextitem, setup)
             return
         try:
-            with held_signals() as mask:  # until an interrupt knows of the clone
+            # until an interrupt knows of the clone
+            with self._output.captured(), held_signals() as mask:
                 running = self._cloned(item, nextitem, mask)
                 self._running.append(running)
         except OSError as error:
@@ -151,8 +155,8 @@ class TestsInClones:
         faulthandler.cancel_dump_traceback_later()  # pytest's timer: the clone has one of its own
         if item.config.pluginmanager.has_plugin("terminalreporter"):
             item.config.get_terminal_writer().flush()
-        wishes = self._wishes[item]
-        return RunningTest(item, nextitem, wishes, self._setup, self._reporter, self._memory, mask)
+        shared = Shared(self._setup, self._reporter, self._memory, self._output)
+        return RunningTest(item, nextitem, self._wishes[item], shared, mask)
 
     def _conclude(self, running: RunningTest) -> None:
         self._running.remove(running)
@@ -166,9 +170,8 @@ class TestsInClones:
         item = running.item
         if self._most > 1:
             _say_start(item)
-        clones = tell(running, ended)
-        sessions = running.teardown or self._torn_down(item, running.nextitem)
-        _say_end(item, complete(clones, sessions))
+        clones = tell(running, ended, self._output.sections(running.since))
+        _say_end(item, complete(clones, self._torn_down_after(running)))
 
     def _tell_without_clone(
         self, item: pytest.Item, nextitem: pytest.Item | None, setup: pytest.TestReport
@@ -179,6 +182,27 @@ class TestsInClones:
             _say_start(item)
         item.ihook.pytest_runtest_logreport(report=setup)
         _say_end(item, self._torn_down(item, nextitem))
+
+    def _torn_down_after(self, running: RunningTest) -> pytest.TestReport:
+        if running.teardown is None:
+            return self._torn_down(running.item, running.nextitem)
+        if not self._is_stopping():
+            return running.teardown
+        return complete(running.teardown, self._rest_torn_down(running.item))
+
+    def _rest_torn_down(self, item: pytest.Item) -> pytest.TestReport:
+        """The report of what others were to use, none of which is to run: its errors are this test's."""
+        self._abandon_all()
+        since = self._output.place()
+        with self._children.made_by_session(), self._output.captured():
+            call = CallInfo.from_call(
+                lambda: self._setup.teardown_exact(None),
+                "teardown",
+                reraise=(pytest.exit.Exception, KeyboardInterrupt),
+            )
+        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        report.sections += self._output.sections(since)
+        return report
 
     def _torn_down(self, item: pytest.Item, nextitem: pytest.Item | None) -> pytest.TestReport:
         """The report of what the session tears down before the next test."""
@@ -209,13 +233,14 @@ class TestsInClones:
 
     def _first_ended(self, among: Sequence[RunningTest]) -> RunningTest:
         """Wait for the first of them, and kill any whose deadline comes meanwhile."""
-        while True:
-            for running in self._running:
-                running.look()
-            due = [in_s for one in self._running if (in_s := one.seconds_to_look()) is not None]
-            ended = wait([running.child for running in among], min(due, default=None))
-            if ended:
-                return next(running for running in among if running.child is ended[0])
+        with self._output.captured():
+            while True:
+                for running in self._running:
+                    running.look()
+                due = [in_s for one in self._running if (in_s := one.seconds_to_look()) is not None]
+                ended = wait([running.child for running in among], min(due, default=None))
+                if ended:
+                    return next(running for running in among if running.child is ended[0])
 
     def _interrupt_all(self) -> str:
         """Have the clones tear down their fixtures, and end them; where a test of theirs was, if told.

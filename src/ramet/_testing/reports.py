@@ -15,17 +15,18 @@ from .warned import warn_again
 Phase: TypeAlias = Literal["setup", "call", "teardown"]
 
 
-def tell(running: RunningTest, ended: Ended) -> pytest.TestReport | None:
+def tell(
+    running: RunningTest, ended: Ended, of_session: list[tuple[str, str]]
+) -> pytest.TestReport | None:
     """Have pytest take the clone's warnings and reports; that of its teardown is returned, for complete().
 
+    of_session: sections with what the session wrote meanwhile.
     Raises what ends the session: pytest.exit() in the test, an interrupt, an error of a hook.
     """
     item = running.item
-    reports = [_read(item, record["report"]) for record in ended.records if "report" in record]
-    if ended.death:
-        reports.append(_of_death(running, ended, reports))
-    if ended.excess:
-        _fail_for(ended.excess, reports)
+    reports = _of_clone(running, ended)
+    for report in _own(reports):
+        report.sections += of_session
     for record in ended.records:
         if "warning" in record:
             warn_again(item, record["warning"])
@@ -69,11 +70,31 @@ def of_refusal(item: pytest.Item, error: OSError) -> pytest.TestReport:
     return _made(item, call)
 
 
+def _of_clone(running: RunningTest, ended: Ended) -> list[pytest.TestReport]:
+    """What it has reported itself, and how it died."""
+    written = [record["report"] for record in ended.records if "report" in record]
+    reports = [_read(running.item, report) for report in written]
+    if ended.death:
+        reports.append(_of_death(running, ended, reports))
+    if ended.excess:
+        _fail_for(ended.excess, reports)
+    return reports
+
+
 def _read(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     report: pytest.TestReport = item.config.hook.pytest_report_from_serializable(
         config=item.config, data=data
     )
+    context = data.get("_subtest.context")
+    if context is not None and hasattr(report, "context"):
+        # pytest takes the text of each value, and reads it as a value again: 1, then '1'.
+        report.context.kwargs.update(context["kwargs"])
     return report
+
+
+def _own(reports: list[pytest.TestReport]) -> list[pytest.TestReport]:
+    """Those of the test itself, none of a subtest."""
+    return [report for report in reports if type(report) is pytest.TestReport]
 
 
 def _count_subtest(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -110,8 +131,7 @@ def _of_death(
 
 def _fail_for(excess: str, reports: list[pytest.TestReport]) -> None:
     """Have the report of the call say so; one that tells of something else has it as a section."""
-    own = (report for report in reports if type(report) is pytest.TestReport)  # none of a subtest
-    for report in own:
+    for report in _own(reports):
         if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
             report.outcome, report.longrepr = "failed", excess
         elif report.when == "call" or report.failed:
@@ -124,7 +144,7 @@ def _made(item: pytest.Item, call: CallInfo[Any]) -> pytest.TestReport:
 
 
 def _phase_after(reports: list[pytest.TestReport]) -> Phase:
-    own = [report for report in reports if type(report) is pytest.TestReport]  # none of a subtest
+    own = _own(reports)
     if not own:
         return "setup"
     return "call" if own[-1].when == "setup" and own[-1].passed else "teardown"

@@ -28,6 +28,7 @@ from .memory_of_tests import MemoryOfTests, first_in_clone
 from .own_network import own_network
 from .python_frames import without_machinery
 from .random_numbers import draw_on
+from .session_output import SessionOutput
 from .shared_setup import SharedSetup
 from .wishes import Wishes
 
@@ -71,6 +72,15 @@ class _Written(NamedTuple):
         return any(record.keys() & END for record in self.records)
 
 
+class Shared(NamedTuple):
+    """What all tests of a session have in common."""
+
+    setup: SharedSetup
+    reporter: Reporter
+    memory: MemoryOfTests
+    output: SessionOutput
+
+
 class RunningTest:
     """A clone with its deadline and what it writes down. It ends by conclude(), or by abandon()."""
 
@@ -79,14 +89,13 @@ class RunningTest:
         item: pytest.Item,
         nextitem: pytest.Item | None,
         wishes: Wishes,
-        setup: SharedSetup,
-        reporter: Reporter,
-        memory: MemoryOfTests,
+        shared: Shared,
         mask: set[int],
     ) -> None:
         self.item = item
         self.nextitem = nextitem
         self.begun = time.time()
+        self.since = shared.output.place()
         self.setup: pytest.TestReport | None = None  # of the session
         self.teardown: pytest.TestReport | None = None  # the same, when it is over
         self._wishes = wishes
@@ -97,9 +106,9 @@ class RunningTest:
             held.callback(os.close, self._stack_file)
             self._journal = held.enter_context(Journal())
             self._output = held.enter_context(CapturedOutput(item.config))
-            self._budget = _taken(held, memory, wishes)
+            self._budget = _taken(held, shared.memory, wishes)
             in_clone = CloneOfSession(
-                *(item, nextitem, setup, reporter),
+                *(item, nextitem, shared.setup, shared.reporter, shared.output),
                 *(self._journal, self._output, self._stack_file, sys.getrecursionlimit()),
             )
             self.child = held.enter_context(_cloned(in_clone, wishes, self._budget, mask))

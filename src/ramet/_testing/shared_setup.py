@@ -5,7 +5,7 @@ than the function can be made in the session's process before the clone call, in
 the clone makes the rest.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -31,8 +31,8 @@ class SharedSetup(SetupState):
             return
         assert item.parent is not None
         super().setup(item.parent)  # type: ignore[arg-type]
-        for name in _wide_fixtures(item):
-            item._request.getfixturevalue(name)  # type: ignore[attr-defined]
+        for name, definitions in _wide_fixtures(item).items():
+            _make(item, name, definitions)
 
     def is_node_active(self, node: Any) -> bool:
         """Whether fixtures may be made for it: for a test, too, whose wider ones are being set up."""
@@ -62,8 +62,8 @@ class SharedSetup(SetupState):
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         return any(
             made[1] is not parameters.get(name)
-            for name, definition in _wide_fixtures(item).items()
-            if (made := definition.cached_result) is not None
+            for name, definitions in _wide_fixtures(item).items()
+            if (made := definitions[-1].cached_result) is not None
         )
 
     def ends_with(self, nextitem: pytest.Item | None) -> bool:
@@ -111,23 +111,47 @@ class SharedSetup(SetupState):
 def _nothing() -> None: ...
 
 
-def _wide_fixtures(item: pytest.Item) -> dict[str, Any]:
-    """Those that outlive the test, by name, in the order in which pytest makes them."""
+def _make(item: Any, name: str, definitions: Sequence[Any]) -> None:
+    """That fixture, the last one of these: for a test, or for the narrower fixture that overrides it."""
+    __tracebackhide__ = True
+    known = item._fixtureinfo.name2fixturedefs
+    whole, known[name] = known[name], definitions
+    try:
+        item._request.getfixturevalue(name)
+    finally:
+        known[name] = whole
+    if len(definitions) < len(whole):
+        item._request._fixture_defs.pop(name)  # by that name the test asks for another
+
+
+def _wide_fixtures(item: pytest.Item) -> dict[str, Sequence[Any]]:
+    """Those that outlive the test, by name, in the order in which pytest makes them.
+
+    Each is the last one of several with its name. Where a narrower one asks for what it overrides, it is
+    left out.
+    """
     info = getattr(item, "_fixtureinfo", None)
     if info is None:  # no Python function: it has no fixtures
         return {}
-    definitions = {name: these[-1] for name, these in info.name2fixturedefs.items() if these}
-    # The scope of a parameter counts, and it may be narrower than its fixture's.
-    scopes = {name: definition.scope for name, definition in definitions.items()}
+    known = {name: these for name, these in info.name2fixturedefs.items() if these}
     narrow = {"function"} if item.getparent(pytest.Class) else {"function", "class"}
+    # The scope of a parameter counts, and it may be narrower than its fixture's.
     of_parameters = getattr(getattr(item, "callspec", None), "_arg2scope", {})
-    scopes.update({name: scope.value for name, scope in of_parameters.items()})
 
-    def is_wide(name: str, asking: tuple[str, ...] = ()) -> bool:
-        if name not in definitions or name in asking:  # request; a circle, which pytest refuses
-            return True
-        needed = definitions[name].argnames
-        return scopes[name] not in narrow and all(is_wide(one, (*asking, name)) for one in needed)
+    def is_wide(name: str, definition: Any, asking: tuple[str, ...] = ()) -> bool:
+        scope = of_parameters[name].value if name in of_parameters else definition.scope
+        # Not of others: request; a circle, which pytest refuses; what it overrides, which is wide, too.
+        others = [one for one in definition.argnames if one in known and one not in (*asking, name)]
+        return scope not in narrow and all(
+            is_wide(one, known[one][-1], (*asking, name)) for one in others
+        )
 
-    names = (name for name in item.fixturenames if name in definitions)  # type: ignore[attr-defined]
-    return {name: definitions[name] for name in names if is_wide(name)}
+    def wide_ones(name: str) -> Sequence[Any]:
+        these = known[name]
+        while these and not is_wide(name, these[-1]):
+            asks_for_next = name in these[-1].argnames and name not in of_parameters
+            these = these[:-1] if asks_for_next else ()
+        return these
+
+    names = (name for name in item.fixturenames if name in known)  # type: ignore[attr-defined]
+    return {name: these for name in names if (these := wide_ones(name))}

@@ -631,6 +631,40 @@ def test_a_test_can_stop_the_session(how: str, code: int, line: str, suite: Suit
         result.assert_outcomes(passed=2, failed=1)
 
 
+IN_A_CYCLE = """
+    import subprocess, sys
+
+    class Program:
+        def __init__(self):
+            self.started = subprocess.Popen(["sleep", "1000"])
+            self.end = self.finish
+
+        def finish(self):
+            self.started.kill()
+            self.started.wait()
+
+        __del__ = finish
+
+    def test_that_passes():
+        Program()
+
+    def test_that_fails():
+        program = Program()
+        assert 0
+
+    def test_that_keeps_it():
+        sys.program = Program()
+"""
+
+
+def test_what_garbage_ends_at_its_end_is_not_left(suite: Suite) -> None:
+    """Whether or not the collector has come to it before; what is still held is left."""
+    suite.write(IN_A_CYCLE)
+    result = suite.run("--ramet")
+    result.assert_outcomes(passed=2, failed=1, errors=1)
+    result.stdout.fnmatch_lines(["ERROR test_it.py::test_that_keeps_it - Failed: left running*"])
+
+
 STOPS_WITH_FIXTURE = """
     import subprocess
     import pytest
@@ -865,7 +899,10 @@ UNITTEST_SUBTESTS = """
 
 
 def test_subtests_of_unittest_count_as_without_a_clone(suite: Suite) -> None:
-    """Its test does not fail once more."""
+    """Its test does not fail once more, and each is called by the values as they are."""
     suite.write(UNITTEST_SUBTESTS)
-    outcomes = suite.run().parseoutcomes()
-    assert suite.run("--ramet").parseoutcomes() == outcomes
+    plain = suite.run()
+    cloned = suite.run("--ramet")
+    assert cloned.parseoutcomes() == plain.parseoutcomes()
+    for run in (plain, cloned):
+        run.stdout.fnmatch_lines(["SUBFAILED?i=1?*"])

@@ -267,6 +267,74 @@ def test_fixtures_in_a_circle(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["*recursive dependency involving fixture 'one'*"])
 
 
+OVERRIDDEN = """
+    import os
+    import pytest
+
+    def note(what):
+        with open("made", "a") as file:
+            file.write(f"{what} {os.getpid()}\\n")
+
+    @pytest.fixture(scope="session")
+    def base():
+        note("base made")
+        return 1
+
+    @pytest.fixture(scope="session")
+    def server(base):
+        note("server made")
+        yield base + 1
+        note("server ended")
+
+    @pytest.fixture(scope="module", params=[10, 20])
+    def port(request):
+        note(f"port made {request.param}")
+        return request.param
+"""
+
+OVERRIDING = """
+    import pytest
+
+    @pytest.fixture(scope="module")
+    def server(server):
+        return server + 1
+
+    class TestIt:
+        @pytest.fixture
+        def server(self, server):
+            return server * 100
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_in_class(self, server, number, request):
+            assert server == 300 and request.getfixturevalue("server") == 300
+
+    def test_in_module(server):
+        assert server == 3
+
+    @pytest.fixture
+    def port(port):
+        return -port
+
+    def test_port(port):
+        assert port in (-10, -20)
+"""
+
+
+@pytest.mark.parametrize("jobs", [(), ("-p", "no:xdist", "-n", "2")], ids=["one", "two"])
+def test_what_a_fixture_of_the_test_overrides_is_made_once(
+    jobs: tuple[str, ...], suite: Suite
+) -> None:
+    """In the session, as it asks for it by its own name; the test has what it made of that."""
+    suite.write(OVERRIDDEN, "conftest")
+    suite.write(OVERRIDING)
+    suite.run("--ramet", *jobs).assert_outcomes(passed=5)
+    lines = [line.rsplit(" ", 1) for line in (suite.path / "made").read_text().splitlines()]
+    once = ["base made", "server made", "server ended"]
+    assert sorted(what for what, _ in lines if what in once) == sorted(once)
+    assert len({pid for what, pid in lines if what in once}) == 1
+    assert sorted(what for what, _ in lines if "port" in what) == ["port made 10", "port made 20"]
+
+
 def test_the_session_goes_on_with_what_it_made(suite: Suite) -> None:
     """A test in the session's process has the same fixtures, and nothing that clones did to them."""
     suite.write(

@@ -78,6 +78,75 @@ def test_other_ways_to_capture(option: str, suite: Suite) -> None:
     assert result.stdout.str().count("a print\n") == (2 if "tee" in option else 1)
 
 
+SERVED = """
+    import http.server, logging, os, sys, threading, urllib.request
+    import pytest
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            print(f"served {self.path}", flush=True)
+            os.system(f"echo a program for {self.path}")
+            logging.getLogger("server").error("no such page as %s", self.path)
+            self.send_response(404)
+            self.end_headers()
+
+    @pytest.fixture(scope="session")
+    def address():
+        with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            yield f"http://127.0.0.1:{server.server_port}"
+            server.shutdown()
+
+    @pytest.mark.parametrize("page", ["first", "second"])
+    def test_page(address, page):
+        print("asks")
+        urllib.request.urlopen(f"{address}/{page}")
+
+    def test_no_page(address):
+        assert not address
+"""
+
+
+def test_what_a_server_of_the_session_writes_is_in_the_report(suite: Suite) -> None:
+    """Its output, its programs' and its logs, for the test that was running: not in the terminal."""
+    suite.write(SERVED)
+    result = suite.run("--ramet", "--tb=line")
+    result.assert_outcomes(failed=3, warnings=1)
+    result.stdout.fnmatch_lines(["test_it.py FFF*"])
+    (first, second, none) = result.stdout.str().split("\nE  ")[1:]
+    for page, told in (("first", first), ("second", second)):
+        for line in (
+            "- Captured stdout call -*\nasks",
+            f"- Captured stdout of the session -*\nserved /{page}\na program for /{page}\n",
+            f"- Captured stderr of the session -*\n127.0.0.1 .*GET /{page} ",
+            f"- Captured log of the session -*\nERROR .*no such page as /{page}\n",
+        ):
+            assert re.search(line, told)
+    assert second.count("served") == 1
+    assert "of the session" not in none
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["-s"], ["log"]),
+        (["-p", "no:logging"], ["stderr", "stdout"]),
+        (["-p", "no:capture"], ["log"]),
+        (["--capture=sys"], ["log", "stderr", "stdout"]),
+        (["--log-level=CRITICAL"], ["stderr", "stdout"]),
+        (["--ramet-timeout=60", "-p", "no:xdist", "-n", "2"], ["log", "stderr", "stdout"]),
+    ],
+    ids=" ".join,
+)
+def test_as_much_of_it_as_is_captured(options: list[str], told: list[str], suite: Suite) -> None:
+    """None of what the options leave out."""
+    suite.write(SERVED)
+    result = suite.run("--ramet", *options)
+    result.assert_outcomes(failed=3, warnings=1)
+    found = re.findall("Captured (.*) of the session", result.stdout.str())
+    assert sorted(set(found)) == told
+
+
 def test_a_report_is_the_same(suite: Suite) -> None:
     """But for times and addresses, the report of failures reads as without a clone."""
     suite.write(CAPTURED)
@@ -206,6 +275,44 @@ NUMBERED = """
     def test_it(number):
         assert number % 2 == 0
 """
+
+
+STOPS_EARLY = """
+    import pytest
+
+    @pytest.fixture(scope="module")
+    def resource():
+        yield
+        print("torn down")
+        raise RuntimeError("of the teardown")
+
+    def test_before(resource): pass
+    def test_fails(resource): assert 0
+    @pytest.mark.parametrize("number", range(9))
+    def test_after(resource, number): pass
+"""
+
+
+@pytest.mark.parametrize("jobs", [(), ("-p", "no:xdist", "-n", "2")], ids=["one", "two"])
+def test_a_wider_fixture_that_fails_as_the_first_failure_ends_the_run(
+    jobs: tuple[str, ...], suite: Suite
+) -> None:
+    """It is an error of the test that ended it, and all is told that pytest tells at its end."""
+    suite.write(STOPS_EARLY)
+    result = suite.run("--ramet", *jobs, "-x")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_fails*",
+            "E * RuntimeError: of the teardown",
+            "*Captured stdout*",
+            "torn down",
+            "FAILED test_it.py::test_fails*",
+            "ERROR test_it.py::test_fails*",
+        ]
+    )
+    assert result.stdout.str().count("\ntorn down\n") == 1
+    result.stdout.fnmatch_lines(["*1 failed, * passed, 1 error in*"])
 
 
 @pytest.mark.parametrize("jobs", [(), ("-p", "no:xdist", "-n", "2")], ids=["one", "two"])
