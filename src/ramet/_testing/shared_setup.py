@@ -133,7 +133,9 @@ def _wide_fixtures(item: pytest.Item) -> dict[str, Sequence[Any]]:
     info = getattr(item, "_fixtureinfo", None)
     if info is None:  # no Python function: it has no fixtures
         return {}
-    known = {name: these for name, these in info.name2fixturedefs.items() if these}
+    known: dict[str, Sequence[Any]] = {
+        name: these for name, these in info.name2fixturedefs.items() if these
+    }
     narrow = {"function"} if item.getparent(pytest.Class) else {"function", "class"}
     # The scope of a parameter counts, and it may be narrower than its fixture's.
     of_parameters = getattr(getattr(item, "callspec", None), "_arg2scope", {})
