@@ -23,7 +23,7 @@ class SessionOutput:
         if self._logging is not None:
             self._logs.setFormatter(self._logging.formatter)
         self._held = ExitStack()
-        self._written = dict.fromkeys(("stdout", "stderr", "log"), "")
+        self.forget()
 
     @contextmanager
     def captured(self) -> Iterator[None]:
@@ -43,21 +43,23 @@ class SessionOutput:
 
     def forget(self) -> None:
         """No test runs to which it could belong."""
-        self._written = dict.fromkeys(self._written, "")
+        # In parts: to add to a text would copy all of it at each wait, and with -n it is long until none runs.
+        self._written: dict[str, list[str]] = {"stdout": [], "stderr": [], "log": []}
 
     def place(self) -> Place:
         """How much there is so far."""
-        return {name: len(text) for name, text in self._written.items()}
+        return {name: len(parts) for name, parts in self._written.items()}
 
     def sections(self, since: Place) -> list[tuple[str, str]]:
         """What was written since then, as sections of a report."""
-        parts = {name: text[since[name] :] for name, text in self._written.items()}
-        return [(f"Captured {name} of the session", text) for name, text in parts.items() if text]
+        texts = {name: "".join(parts[since[name] :]) for name, parts in self._written.items()}
+        return [(f"Captured {name} of the session", text) for name, text in texts.items() if text]
 
     def _keep(self) -> None:
-        if self._capture is not None:
-            out, err = self._capture.read_global_capture()
-            self._written["stdout"] += out
-            self._written["stderr"] += err
-        self._written["log"] += self._logs.stream.getvalue()
+        found = {"log": self._logs.stream.getvalue()}
         self._logs.reset()
+        if self._capture is not None:
+            found["stdout"], found["stderr"] = self._capture.read_global_capture()
+        for name, text in found.items():
+            if text:
+                self._written[name].append(text)
