@@ -43,7 +43,7 @@ class SessionOutput:
 
     def forget(self) -> None:
         """No test runs to which it could belong."""
-        # In parts: to add to a text would copy all of it at each wait, and with -n it is long until none runs.
+        # In parts: with -n it is long until none runs, and adding to a text would copy all of it.
         self._written: dict[str, list[str]] = {"stdout": [], "stderr": [], "log": []}
 
     def place(self) -> Place:
