@@ -17,7 +17,7 @@ from distributed import Client, LocalCluster
 import ramet.dask
 
 SMALL: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": 0}
-SMALL |= {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+SMALL |= {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
 
 
 def crash() -> None:
