@@ -8,6 +8,7 @@ import subprocess
 import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import ramet
@@ -49,9 +50,14 @@ def build(move: Move, folder: Path) -> Path:
     package = folder / "src" / "ramet"
     shutil.copytree(Path(ramet.__file__).parent, package, ignore=shutil.ignore_patterns("*.so"))
     library = package / Path(str(_core.__file__)).name
-    compiler = shlex.split(json.loads(COMMANDS.read_text())[0]["command"])[0]
-    _run([compiler, "-shared", "-pthread", *map(str, objects.values()), "-o", str(library)], folder)
+    compiler = _compiler_of(json.loads(COMMANDS.read_text())[0])
+    _run([*compiler, "-shared", "-pthread", *map(str, objects.values()), "-o", str(library)], folder)
     return package.parent
+
+
+def _compiler_of(command: dict[str, str]) -> list[str]:
+    """One word, or two: where there is a ccache, meson puts it before the compiler."""
+    return list(takewhile(lambda word: not word.startswith("-"), shlex.split(command["command"])))
 
 
 def _moved_command(move: Move, command: dict[str, str], folder: Path) -> list[str] | None:
