@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "futex.h"
@@ -20,8 +21,9 @@
 #define MOST_LOOKS 4000 /* a fifth of a second at least */
 #define MOST_LOOKS_AT_RUNNABLE (5 * MOST_LOOKS)
 #define LOOKS_AT_ASLEEP 4 /* before it is taken for one that sleeps on */
-#define MOST_MEMBERS 32
-#define MOST_TASKS 128 /* of all of them */
+#define LEAST_ADDRESS 4096
+#define MOST_MEMBERS 256
+#define MOST_TASKS 1024 /* of all of them */
 
 /* Then no task has reaped it, and its pid is still its own. */
 static bool has_not_ended(int pidfd)
@@ -77,8 +79,10 @@ struct member {
     long number; /* by which /proc has it */
 };
 
+/* In a mapping of its own: it is too large for the stack of a host thread that waits. */
 struct target {
     const struct ramet_sharers *known;
+    struct ramet_calls_before before; /* of the member that is being stopped */
     struct member members[MOST_MEMBERS]; /* parents before their children */
     int members_count;
     bool has_more_threads; /* than are looked at */
@@ -89,10 +93,22 @@ struct target {
     struct ramet_syscall_state states[MOST_TASKS];
 };
 
-static struct target target_of(pid_t pid, int pidfd, const struct ramet_sharers *known)
+/* NULL where there is no memory. */
+static struct target *new_target(pid_t pid, int pidfd, const struct ramet_sharers *known)
 {
-    const struct member root = {pid, pidfd, ramet_proc_number_of_process(pid, pidfd)};
-    return (struct target){.known = known, .members = {root}, .members_count = 1};
+    const long block = ramet_syscall6(__NR_mmap, 0, sizeof(struct target), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block < 0 && block > -LEAST_ADDRESS)
+        return NULL;
+    struct target *target = (struct target *)block;
+    target->known = known;
+    target->members[0] = (struct member){pid, pidfd, ramet_proc_number_of_process(pid, pidfd)};
+    target->members_count = 1;
+    return target;
+}
+
+static void drop(struct target *target)
+{
+    ramet_syscall2(__NR_munmap, target, sizeof *target);
 }
 
 /* A signal for a process waits for one of its threads, which may sleep uninterruptibly: so each gets one of its own. */
@@ -103,10 +119,10 @@ static void stop_threads(const struct member *member, const long *numbers, int c
 }
 
 /* Where a task is that has stopped: whether at a safe point. Of one that has ended meanwhile that is not known. */
-static bool look_at(struct target *target, int task, const struct ramet_calls_before *before)
+static bool look_at(struct target *target, int task)
 {
     struct ramet_syscall_state *state = &target->states[task];
-    *state = ramet_stopped_call(before, target->numbers[task]);
+    *state = ramet_stopped_call(&target->before, target->numbers[task]);
     const bool has_ended = state->stack_pointer == 0 && ramet_listed_task_has_ended(target->numbers[task]);
     target->hidden |= state->hidden && !has_ended;
     target->has_ended |= has_ended && task == 0;
@@ -116,8 +132,7 @@ static bool look_at(struct target *target, int task, const struct ramet_calls_be
 /* Whether all of a process has stopped. safe: false where it is not at safe points. */
 static bool stop_member(struct target *target, const struct member *member, bool *safe)
 {
-    struct ramet_calls_before before;
-    ramet_look_before_stop(&before, member->number);
+    ramet_look_before_stop(&target->before, member->number);
     const long error = ramet_send_signal(member->pid, member->pidfd, SIGSTOP);
     int first = target->count;
     int room = MOST_TASKS - first < RAMET_MOST_THREADS ? MOST_TASKS - first : RAMET_MOST_THREADS;
@@ -128,22 +143,33 @@ static bool stop_member(struct target *target, const struct member *member, bool
     *safe &= stopped;
     for (int i = first; i < target->count && stopped; i++) {
         stopped = has_stopped(target->numbers[i]);
-        *safe &= look_at(target, i, &before) && stopped;
+        *safe &= look_at(target, i) && stopped;
     }
     return stopped;
 }
 
-/* Of one that was made to. Where kcmp() is refused or missing, as in most containers: until it becomes a program. */
-static bool shares_memory(long pid)
+/* 0: it is the same. -errno. */
+static long compare_memory(long pid)
 {
-    const long order = ramet_syscall5(__NR_kcmp, ramet_syscall0(__NR_getpid), pid, KCMP_VM, 0, 0);
+    return ramet_syscall5(__NR_kcmp, ramet_syscall0(__NR_getpid), pid, KCMP_VM, 0, 0);
+}
+
+bool ramet_shares_memory(pid_t pid)
+{
+    return compare_memory(pid) == 0;
+}
+
+/* Of one that was made to. Where kcmp() is refused or missing, as in most containers: until it becomes a program. */
+static bool still_shares_memory(long pid)
+{
+    const long order = compare_memory(pid);
     return order == 0 || (order < 0 && ramet_task_runs_makers_program(pid));
 }
 
 static void add_sharer(long pid, void *context)
 {
     struct target *target = context;
-    if (!target->known->runs_python((pid_t)pid) || !shares_memory(pid)) /* it may have become a program */
+    if (!target->known->runs_python((pid_t)pid) || !still_shares_memory(pid)) /* it may have become a program */
         return;
     if (target->members_count < MOST_MEMBERS) /* the others die as they would have, too */
         target->members[target->members_count++] = (struct member){(pid_t)pid, -1, pid};
@@ -214,21 +240,34 @@ static long kill_stopped(const struct target *target)
 
 long ramet_kill_sharer(pid_t pid, int pidfd, const struct ramet_sharers *known, bool *at_safe_point)
 {
-    struct target target = target_of(pid, pidfd, known);
-    bool safe;
-    bool stopped = stop_at_safe_point(&target, RAMET_KILL_TRIES, &safe);
+    struct target *target = new_target(pid, pidfd, known);
+    bool safe = false;
+    const bool stopped = target != NULL && stop_at_safe_point(target, RAMET_KILL_TRIES, &safe);
     if (at_safe_point != NULL)
-        *at_safe_point = safe && !target.has_more_threads;
-    return stopped ? kill_stopped(&target) : signal_all(&target, SIGKILL);
+        *at_safe_point = safe && !target->has_more_threads;
+    if (target == NULL)
+        return ramet_send_signal(pid, pidfd, SIGKILL);
+    const long error = stopped ? kill_stopped(target) : signal_all(target, SIGKILL);
+    drop(target);
+    return error;
+}
+
+static long kill_if_safe(struct target *target, int tries)
+{
+    bool safe;
+    stop_at_safe_point(target, tries, &safe);
+    if (safe && !target->has_more_threads)
+        return kill_stopped(target);
+    const long error = signal_all(target, SIGCONT);
+    return error < 0 ? error : target->hidden ? -ENODATA : -EAGAIN;
 }
 
 long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, const struct ramet_sharers *known, int tries)
 {
-    struct target target = target_of(pid, pidfd, known);
-    bool safe;
-    stop_at_safe_point(&target, tries, &safe);
-    if (safe && !target.has_more_threads)
-        return kill_stopped(&target);
-    long error = signal_all(&target, SIGCONT);
-    return error < 0 ? error : target.hidden ? -ENODATA : -EAGAIN;
+    struct target *target = new_target(pid, pidfd, known);
+    if (target == NULL)
+        return -ENODATA;
+    const long error = kill_if_safe(target, tries);
+    drop(target);
+    return error;
 }

@@ -13,6 +13,9 @@ struct ramet_syscall_state;
  */
 long ramet_send_signal(pid_t pid, int pidfd, int signal);
 
+/* Whether a process has this memory; false where the kernel does not tell. */
+bool ramet_shares_memory(pid_t pid);
+
 /* What the interpreter knows. The others among a child's own children go on: those that become programs, and watchdogs. */
 struct ramet_sharers {
     void (*remove_waiter)(const struct ramet_syscall_state *state); /* removes a stopped task, which will be killed, from lists of waiters */
@@ -30,7 +33,7 @@ long ramet_kill_sharer(pid_t pid, int pidfd, const struct ramet_sharers *known, 
 
 /*
  * The same with so many tries, and at a safe point only: else the child runs on, and this returns -EAGAIN; or -ENODATA where
- * that cannot be told, as there is no /proc to read or no descriptor to read it by.
+ * that cannot be told, as there is no /proc to read, or no descriptor to read it by, or no memory.
  */
 #define RAMET_KILL_TRIES 100 /* some 50 ms */
 long ramet_kill_sharer_if_safe(pid_t pid, int pidfd, const struct ramet_sharers *known, int tries);

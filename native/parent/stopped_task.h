@@ -7,7 +7,7 @@
 
 #include "task_state.h"
 
-#define RAMET_MOST_THREADS 64 /* of one child, that are looked at: few children start threads */
+#define RAMET_MOST_THREADS 512 /* of one child, that are looked at */
 
 /* By the numbers that /proc has: what is shown before of the calls in which a process's threads sleep; nothing where it is not needed. */
 struct ramet_calls_before {

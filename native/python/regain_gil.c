@@ -12,7 +12,6 @@
 #include "suspended_callers.h"
 #include "task_state.h"
 
-#define MOST_NESTED 64
 #define PATIENCE_NANOSECONDS INT64_C(10000000000)
 
 static int detach(void *dead, void *unused, void *context)
@@ -27,7 +26,7 @@ static int detach(void *dead, void *unused, void *context)
 /* Which state is attached is written in a thread-local since 3.12: so a task must go where the dead one was. */
 static void give_up_gil(const struct ramet_host *host)
 {
-    const struct core_hosted *call = host->context;
+    struct core_hosted *call = host->context;
     if (call->state == NULL) /* it has, as a child that is recovered */
         return;
     struct ramet_request request = {.args.flags = CLONE_VM | CLONE_VFORK, .size = sizeof request.args};
@@ -63,33 +62,48 @@ static void recover_nested(struct ramet_host *host)
     ramet_host_mark_over(host);
 }
 
-/* Adds the hosted children of one process to the list; how many are in it then. */
-static int gather_nested(struct ramet_host **nested, int count, pid_t maker, const PyThreadState *mine)
+/* The host threads of dead processes, in the order in which they were found. They are in no pool, whose link this is. */
+struct nested {
+    struct ramet_link *first, **end;
+    int count;
+};
+
+static struct ramet_host *host_of(struct ramet_link *link)
 {
-    while (count < MOST_NESTED && (nested[count] = ramet_nested_hosts_take(maker)) != NULL) {
-        const struct core_hosted *call = nested[count]->context;
-        core_look_at_hosted(nested[count]->context);
-        core_gil_mend(call->state != NULL ? call->state : mine, nested[count]->tid);
+    return (struct ramet_host *)link;
+}
+
+static const struct core_hosted *call_of(struct ramet_link *link)
+{
+    return host_of(link)->context;
+}
+
+static void add(struct nested *nested, struct ramet_host *host)
+{
+    host->link.next = NULL;
+    *nested->end = &host->link;
+    nested->end = &host->link.next;
+    nested->count++;
+}
+
+/* Adds the hosted children of one process. */
+static void gather_nested(struct nested *nested, pid_t maker, const PyThreadState *mine)
+{
+    for (struct ramet_host *host; (host = ramet_nested_hosts_take(maker)) != NULL; add(nested, host)) {
+        struct core_hosted *call = host->context;
+        core_look_at_hosted(call);
+        core_gil_mend(call->state != NULL ? call->state : mine, host->tid);
         ramet_dumpable_abandon(call->own_pid);
-        count++;
     }
-    return count;
 }
 
 /* The same with those of the processes that had suspended it, and of theirs. */
-static int gather_below(struct ramet_host **nested, int count, pid_t maker, const struct core_table_user *process,
-                        const PyThreadState *mine)
+static void gather_below(struct nested *nested, pid_t maker, const struct core_table_user *process, const PyThreadState *mine)
 {
-    count = gather_nested(nested, count, maker, mine);
+    gather_nested(nested, maker, mine);
     for (const struct core_suspended *each = process->suspended; each != NULL; each = each->next)
         if (each->table.pid != 0)
-            count = gather_below(nested, count, each->table.pid, &each->table, mine);
-    return count;
-}
-
-static const struct core_hosted *call_of(const struct ramet_host *host)
-{
-    return host->context;
+            gather_below(nested, each->table.pid, &each->table, mine);
 }
 
 /* A thread of the dead process may have had the GIL, for which every other thread waits then. pid: 0 for no process. */
@@ -106,19 +120,19 @@ static void release_gil_of_threads(const PyThreadState *mine, long pid)
 
 int core_regain_gil(PyThreadState *dead, PyThreadState *mine, pid_t maker, long pid, struct core_table_user *process)
 {
-    struct ramet_host *nested[MOST_NESTED];
+    struct nested nested = {.end = &nested.first};
     PyThreadState *attached = dead != NULL && core_is_attached(dead) ? dead : core_attached_of_suspended(process);
     if (pid != 0)
         ramet_dumpable_abandon(maker);
     if (dead != NULL && attached == NULL)
         core_gil_mend(dead, (int)ramet_syscall0(__NR_gettid));
-    int count = gather_below(nested, 0, maker, process, mine);
-    for (int i = 0; i < count; i++)
-        count = gather_below(nested, count, call_of(nested[i])->own_pid, &call_of(nested[i])->table, mine);
+    gather_below(&nested, maker, process, mine);
+    for (struct ramet_link *each = nested.first; each != NULL; each = each->next)
+        gather_below(&nested, call_of(each)->own_pid, &call_of(each)->table, mine);
     if (attached != NULL) /* they count as waiters before */
         core_gil_mend_after_holder(attached);
-    for (int i = 0; i < count; i++)
-        give_up_gil(nested[i]);
+    for (struct ramet_link *each = nested.first; each != NULL; each = each->next)
+        give_up_gil(host_of(each));
     if (attached != NULL) {
         core_gil_forget_requests(attached);
         PyThreadState_Swap(mine);
@@ -128,11 +142,13 @@ int core_regain_gil(PyThreadState *dead, PyThreadState *mine, pid_t maker, long 
             core_gil_release(dead);
         core_release_gil_of_suspended(process);
         release_gil_of_threads(mine, pid);
-        for (int i = 0; i < count; i++)
-            release_gil_of_threads(mine, call_of(nested[i])->own_pid);
+        for (struct ramet_link *each = nested.first; each != NULL; each = each->next)
+            release_gil_of_threads(mine, call_of(each)->own_pid);
         PyEval_RestoreThread(mine);
     }
-    for (int i = 0; i < count; i++)
-        recover_nested(nested[i]);
-    return count + core_recover_suspended(process);
+    for (struct ramet_link *each = nested.first, *next; each != NULL; each = next) {
+        next = each->next; /* which goes with it */
+        recover_nested(host_of(each));
+    }
+    return nested.count + core_recover_suspended(process);
 }

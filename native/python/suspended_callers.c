@@ -2,6 +2,7 @@
 #include "suspended_callers.h"
 
 #include <linux/sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 #include "clone_ways.h"
@@ -104,6 +105,21 @@ static bool leaves_memory(struct core_suspended *caller)
     return !may_be_in_memory(caller);
 }
 
+/*
+ * A signal that tells of its caller's end waits as long as it is suspended by a child of its own, which sees its own caller living.
+ * While it has not left the memory, the pid is no other's; in another pid namespace it is, which does not share this memory.
+ */
+static void kill_suspended(struct core_suspended *caller)
+{
+    const int pid = caller->is_thread || caller->table.suspended == NULL ? 0 : pid_of_child(caller);
+    const int pidfd = pid > 0 ? (int)ramet_syscall2(__NR_pidfd_open, pid, 0) : -1;
+    if (pidfd < 0)
+        return;
+    if (ramet_shares_memory(pid) && may_be_in_memory(caller))
+        ramet_send_signal(0, pidfd, SIGKILL);
+    ramet_syscall1(__NR_close, pidfd);
+}
+
 static struct core_dead_frames *map_found(void)
 {
     long block = ramet_syscall6(__NR_mmap, 0, sizeof(struct core_dead_frames), PROT_READ | PROT_WRITE,
@@ -111,16 +127,38 @@ static struct core_dead_frames *map_found(void)
     return block < 0 && block > -4096 ? NULL : (struct core_dead_frames *)block;
 }
 
+/* When it has left its stack, which it shares with who suspends it. */
+static void await_end(struct core_suspended *caller)
+{
+    caller->found = leaves_memory(caller) ? map_found() : NULL;
+}
+
+static void look_at(struct core_suspended *caller)
+{
+    if (caller->found == NULL || caller->state == NULL)
+        return;
+    core_keep_stack(&caller->found->stack, caller->stack_top);
+    core_look_at_frames(caller->state, caller->found);
+}
+
+/* On a small stack: of what suspends what suspends..., however deep, it calls itself for none that is the last of its process's. */
+static void each_below(struct core_table_user *process, void (*visit)(struct core_suspended *caller))
+{
+    for (struct core_suspended *each = process->suspended, *next; each != NULL; each = next) {
+        visit(each);
+        next = each->next;
+        if (next == NULL)
+            next = each->table.suspended;
+        else
+            each_below(&each->table, visit);
+    }
+}
+
 void core_look_at_suspended(struct core_table_user *process)
 {
-    for (struct core_suspended *each = process->suspended; each != NULL; each = each->next) {
-        core_look_at_suspended(&each->table);
-        each->found = leaves_memory(each) ? map_found() : NULL;
-        if (each->found == NULL || each->state == NULL)
-            continue;
-        core_keep_stack(&each->found->stack, each->stack_top);
-        core_look_at_frames(each->state, each->found);
-    }
+    each_below(process, kill_suspended);
+    each_below(process, await_end);
+    each_below(process, look_at);
 }
 
 PyThreadState *core_attached_of_suspended(const struct core_table_user *process)
@@ -135,13 +173,15 @@ PyThreadState *core_attached_of_suspended(const struct core_table_user *process)
     return NULL;
 }
 
-void core_release_gil_of_suspended(const struct core_table_user *process)
+static void release_gil(struct core_suspended *caller)
 {
-    for (const struct core_suspended *each = process->suspended; each != NULL; each = each->next) {
-        core_release_gil_of_suspended(&each->table);
-        if (each->found != NULL && each->state != NULL)
-            core_gil_release(each->state);
-    }
+    if (caller->found != NULL && caller->state != NULL)
+        core_gil_release(caller->state);
+}
+
+void core_release_gil_of_suspended(struct core_table_user *process)
+{
+    each_below(process, release_gil);
 }
 
 /* What it has not seen the end of stays as it is. */

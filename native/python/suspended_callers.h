@@ -30,14 +30,14 @@ void core_resume(struct core_suspended *caller);
 /* Kills the children of this process's own callers. */
 void core_kill_suspending(void);
 
-/* Without the GIL, by raw calls: those that a process has left are awaited, and looked at. */
+/* Without the GIL, by raw calls: the children of those that a process has left are ended or awaited, and looked at. */
 void core_look_at_suspended(struct core_table_user *process);
 
 /* One of them that is attached here; NULL: none. Without the GIL. */
 PyThreadState *core_attached_of_suspended(const struct core_table_user *process);
 
 /* Gives up the GIL where one of them had it, and was not attached here. Without the GIL. */
-void core_release_gil_of_suspended(const struct core_table_user *process);
+void core_release_gil_of_suspended(struct core_table_user *process);
 
 /* They are recovered, and freed; how many. */
 int core_recover_suspended(struct core_table_user *process);

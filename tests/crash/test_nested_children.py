@@ -232,3 +232,84 @@ def exec_beside_a_slow_waiter(count: int) -> None:
 def test_who_is_slow_to_leave_is_not_taken_for_dead(in_new_python: Start) -> None:
     """One that is woken to take the GIL, and has no processor yet when a child execs, goes on later."""
     in_new_python(exec_beside_a_slow_waiter, 10).finish()
+
+
+def kill_who_made_many(count: int) -> None:
+    import os
+    import sys
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    end, _ = os.pipe()
+    made: list[int] = []
+
+    def make() -> None:
+        children = [ramet.clone(os.read, end, 1, flags=F.VM) for _ in range(count)]
+        made.append(len(children))
+        os.read(end, 1)
+
+    before = len(sys._current_frames())
+    for _ in range(2):
+        made.clear()
+        child = ramet.clone(make, flags=F.VM)
+        while not made:
+            os.sched_yield()
+        child.kill()
+        child.wait()
+        assert child.losses is not None
+        assert not child.losses.locks, child.losses
+        assert len(sys._current_frames()) == before  # each of them is recovered
+        assert ramet.clone(len, "abc", flags=F.VM).result() == 3
+
+
+def test_who_made_many_is_killed_as_one_that_made_none(in_new_python: Start) -> None:
+    """A hundred functions and their host threads are stopped at safe points, and each is recovered."""
+    in_new_python(kill_who_made_many, 100).finish()
+
+
+def kill_a_suspended_caller(levels: int, end: str) -> None:
+    import os
+    import signal
+
+    import ramet
+    from ramet import CloneFlag as F
+
+    unwritten, _ = os.pipe()
+    reached: list[int] = []
+
+    def go_down(left: int) -> None:
+        reached.append(os.getpid())
+        if left == 0:
+            os.read(unwritten, 1)
+        ramet.vfork(go_down, left - 1).result()
+
+    def is_over(pid: int) -> bool:
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                return file.read().rpartition(") ")[2][0] in "ZX"
+        except OSError:
+            return True
+
+    for _ in range(2):
+        reached.clear()
+        child = ramet.clone(
+            go_down, levels, flags=F.VM, stack_size=(16 << 20) + levels * (64 << 10)
+        )
+        while len(reached) <= levels:
+            os.sched_yield()
+        if end == "kill":
+            child.kill()
+        else:
+            os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        while not all(map(is_over, reached)):
+            os.sched_yield()
+        assert ramet.vfork(len, "abc").result() == 3
+
+
+@pytest.mark.parametrize("end", ["kill", "another's SIGKILL"])
+@pytest.mark.parametrize("levels", [2, 600])
+def test_who_is_suspended_ends_with_its_caller(levels: int, end: str, in_new_python: Start) -> None:
+    """A child that its own child suspends takes no signal that tells of its caller's end, however deep."""
+    in_new_python(kill_a_suspended_caller, levels, end).finish()

@@ -165,6 +165,64 @@ static void kill_many(void)
     CHECK(at_safe_points > ROUNDS);
 }
 
+/* ---- more than anybody has */
+
+#define MANY 100
+#define SMALL_STACK_BYTES 4096
+
+static char small_stacks[MANY][SMALL_STACK_BYTES] __attribute__((aligned(16)));
+static int waiting; /* how many wait */
+static int looked_at; /* how many were at the kill */
+
+static void count_one(const struct ramet_syscall_state *state)
+{
+    looked_at += state->call == __NR_ppoll;
+}
+
+static bool any_runs_python(pid_t pid)
+{
+    return pid > 0;
+}
+
+static const struct ramet_sharers any = {count_one, any_runs_python};
+
+static int wait_below(void *fn, void *arg, void *context)
+{
+    ramet_syscall5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    __atomic_add_fetch(&waiting, 1, __ATOMIC_RELEASE);
+    return wait_for_ever(fn, arg, context);
+}
+
+static int make_many(void *fn, void *arg, void *flags)
+{
+    struct ramet_request request = {.size = sizeof request.args, .legacy = true};
+    request.args.flags = CLONE_VM | *(const unsigned long *)flags;
+    request.args.exit_signal = request.args.flags & CLONE_THREAD ? 0 : SIGCHLD;
+    request.args.stack_size = SMALL_STACK_BYTES;
+    for (int i = 0; i < MANY; i++) {
+        const struct ramet_entry entry = {wait_below, NULL, NULL, NULL, __NR_exit};
+        request.args.stack = (uintptr_t)small_stacks[i];
+        ramet_make_task(&request, &entry);
+    }
+    __atomic_add_fetch(&waiting, 1, __ATOMIC_RELEASE);
+    return wait_for_ever(fn, arg, NULL);
+}
+
+/* A function that has made so many threads, or others, is killed as one that has made none. */
+static void kill_with_many(unsigned long flags)
+{
+    bool at_safe_points = false;
+    waiting = looked_at = 0;
+    long first = start_sharer(make_many, &flags, 0);
+    while (__atomic_load_n(&waiting, __ATOMIC_ACQUIRE) < MANY + 1)
+        ramet_pause(RAMET_MILLISECOND);
+    CHECK(ramet_kill_sharer((pid_t)first, -1, &any, &at_safe_points) == 0);
+    CHECK(code_of(first) == -SIGKILL);
+    while (waitpid(-1, NULL, __WALL) > 0)
+        ;
+    CHECK(at_safe_points && looked_at == MANY + 1);
+}
+
 /* As in most containers. */
 static void without_kcmp(void)
 {
@@ -186,6 +244,8 @@ int main(void)
 {
     CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
     kill_many();
+    kill_with_many(0);
+    kill_with_many(CLONE_SIGHAND | CLONE_THREAD);
     without_kcmp();
     return passed();
 }
