@@ -1,5 +1,5 @@
 /* More than it may have: memory, processes, files, output, processor time. Each stops at a few times the limit. */
-#include "attempt.h"
+#include "bombs.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -12,13 +12,12 @@
 
 #define CHUNK (1 << 20)
 
-/* A bomb of memory is through when it has four times what it may, and keeps it for a while. */
-static long goal(void)
+long goal(void)
 {
     return 4 * number("memory");
 }
 
-static int kept(void)
+int kept(void)
 {
     const struct timespec seconds = {.tv_sec = 2};
     if (is_confined())
@@ -567,4 +566,47 @@ ESCAPE(core_dumped, WORD, "some: RLIMIT_CORE is above 0", "crashes, and has the 
     int status = 0;
     waitpid(pid, &status, 0);
     return WIFSIGNALED(status) && WCOREDUMP(status) ? THROUGH : STOPPED;
+}
+
+static bool core_limit_was_0;
+
+__attribute__((constructor)) static void look_at_core_limit(void)
+{
+    struct rlimit core;
+    getrlimit(RLIMIT_CORE, &core);
+    core_limit_was_0 = core.rlim_max == 0;
+}
+
+/* A limit of 1 keeps the program of core_pattern from being started. One of 0 does not: core(5). */
+static int core_limit_set_by(long done)
+{
+    struct rlimit core;
+    getrlimit(RLIMIT_CORE, &core);
+    if (core_limit_was_0)
+        return untried("the caller has a hard limit of 0, which nobody can raise");
+    printf("%ld, the limit is %lu\n", done, (unsigned long)core.rlim_cur);
+    return core.rlim_cur == 1 ? STOPPED : THROUGH;
+}
+
+static const struct rlimit no_core = {.rlim_cur = 0, .rlim_max = 0};
+
+ESCAPE(core_limit_lowered, WORD, "some: RLIMIT_CORE is above 0", "sets its limit of a core to 0, with which the kernel runs a program outside when it crashes")
+{
+    return core_limit_set_by(setrlimit(RLIMIT_CORE, &no_core));
+}
+
+ESCAPE(core_limit_lowered_by_old_call, WORD, "some: RLIMIT_CORE is above 0", "does so with the call setrlimit, which libc does not make")
+{
+    return core_limit_set_by(syscall(SYS_setrlimit, RLIMIT_CORE, &no_core));
+}
+
+ESCAPE(core_limit_lowered_and_asked, WORD, "some: RLIMIT_CORE is above 0", "does so with prlimit, and asks for the limit before")
+{
+    struct rlimit before;
+    return core_limit_set_by(prlimit(getpid(), RLIMIT_CORE, &no_core, &before));
+}
+
+ESCAPE(core_limit_lowered_by_high_bits, WORD, "some: RLIMIT_CORE is above 0", "does so with higher bits set beside the number of the limit")
+{
+    return core_limit_set_by(syscall(SYS_prlimit64, 0L, 1UL << 32 | RLIMIT_CORE, &no_core, NULL));
 }

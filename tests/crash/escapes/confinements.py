@@ -62,6 +62,8 @@ def described(files: Files, limits: str, **wishes: Any) -> ramet.Sandbox:
     root = files.root
     if limits == "amounts":
         wishes |= AMOUNTS
+    if limits == "memory":
+        wishes["memory"] = MEMORY
     return ramet.Sandbox(
         hidden=[root / "shown" / "hidden"],
         **{

@@ -171,6 +171,18 @@ ESCAPE(setns_by_pidfd, WORD, "root", "joins all namespaces of another process by
     return outcome_of(process < 0 ? -1 : setns(process, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS));
 }
 
+ESCAPE(namespaces_by_pidfd, WORD, "all since 6.11", "gets descriptors of the namespaces of another process by ioctl calls on its pidfd")
+{
+    enum { FIRST = 1, LAST = 10 }; /* PIDFD_GET_CGROUP_NAMESPACE to PIDFD_GET_UTS_NAMESPACE of linux/pidfd.h */
+    int process = (int)syscall(SYS_pidfd_open, number("victim"), 0);
+    if (process < 0)
+        return outcome_of(-1);
+    for (unsigned one = FIRST; one <= LAST; one++)
+        if (ioctl(process, _IO(0xFF, one), 0) >= 0)
+            return THROUGH;
+    return outcome_of(-1);
+}
+
 ESCAPE(parent_of_namespace, WORD, "none: the first user namespace has no parent", "gets a descriptor of the user namespace above its own")
 {
     int own = open("/proc/self/ns/user", O_RDONLY);

@@ -2,6 +2,7 @@
 #include "attempt.h"
 
 #include <dirent.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <sys/fanotify.h>
@@ -370,6 +371,34 @@ ESCAPE(shown_file_times_changed, SEEN, "all", "changes the times of a file that 
 ESCAPE(shown_file_attribute_set, SEEN, "some: a file system with user attributes", "gives a file that it may only read an attribute")
 {
     return outcome_of(setxattr(below("shown", "file"), "user.escaped", "x", 1, 0));
+}
+
+/* To what they are. */
+static int flags_set(const char *path)
+{
+    enum { SYS_FILE_GETATTR = 468, SYS_FILE_SETATTR = 469 };
+    char flags[24];
+    if (syscall(SYS_FILE_GETATTR, AT_FDCWD, path, flags, sizeof flags, 0) < 0)
+        return outcome_of(-1);
+    return outcome_of(syscall(SYS_FILE_SETATTR, AT_FDCWD, path, flags, sizeof flags, 0));
+}
+
+ESCAPE(flags_set, WORD, "some: Linux 6.17, and a file system with flags", "sets the flags of a file outside with file_setattr, to what they are")
+{
+    return flags_set(below("outside", "file"));
+}
+
+ESCAPE(shown_file_flags_set, WORD, "some: Linux 6.17, and a file system with flags", "sets the flags of a file that it may only read with file_setattr, to what they are")
+{
+    return flags_set(below("shown", "file"));
+}
+
+ESCAPE(shown_file_flags_set_by_ioctl, WORD, "some: a file system with flags", "sets the flags of a file that it may only read with ioctl, to what they are")
+{
+    int file = open(below("shown", "file"), O_RDONLY), flags;
+    if (file < 0 || ioctl(file, FS_IOC_GETFLAGS, &flags) < 0)
+        return outcome_of(-1);
+    return outcome_of(ioctl(file, FS_IOC_SETFLAGS, &flags));
 }
 
 ESCAPE(shown_directory_written, SEEN, "all", "makes a file in a directory that it may only read")

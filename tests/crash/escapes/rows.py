@@ -39,7 +39,8 @@ class Escape(NamedTuple):
     @property
     def limits(self) -> str:
         """Which amounts its sandbox has: bombs have all, those that outlive it a short deadline."""
-        return {"bombs": "amounts", "outliving": "deadline"}.get(self.file, "none")
+        limits = {"bombs": "amounts", "kernel_memory": "memory", "outliving": "deadline"}
+        return limits.get(self.file, "none")
 
 
 def _holds(condition: str) -> bool:

@@ -148,6 +148,22 @@ def test_a_call_leaves_no_set_user_id_program(tmp_path: Path) -> None:
     assert program.stat().st_mode == 0o100711
 
 
+@pytest.mark.parametrize("word", ["default", "strict"])
+@pytest.mark.parametrize("spares", [0, 1])
+def test_a_call_crashes_without_a_core(word: str, spares: int) -> None:
+    """Its limit is 1, with which no program of core_pattern is started, and it cannot make it another."""
+
+    def lowered() -> list[int]:
+        before = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # as who has secrets does: it is done
+        return [*before, *resource.getrlimit(resource.RLIMIT_CORE)]
+
+    own = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    expected = 0 if own == 0 else 1  # a hard limit that the caller has is not raised
+    with ramet.Template(sandbox=Sandbox(syscalls=word), spares=spares) as template:
+        assert run(template, lowered) == [expected] * 4
+
+
 def test_a_call_has_no_descriptor_of_others(confined: ramet.Template, tmp_path: Path) -> None:
     """Standard input, output and error, and the socket of its own outcome."""
 

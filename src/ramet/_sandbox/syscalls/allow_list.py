@@ -13,6 +13,8 @@ from .argument_rows import (
     ADDR_NO_RANDOMIZE,
     CLONE,
     LIMITS_OF_INIT,
+    NO_CORE_LIMIT,
+    NO_LARGE_ATTRIBUTES,
     NO_LEASES,
     NO_NETLINK,
     NO_OTHER_SOCKETS,
@@ -100,7 +102,7 @@ _ALLOWED = (
     "mknod mknodat chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat",
     "utime utimes futimesat utimensat",
     "getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr getxattrat listxattrat",
-    "setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr setxattrat removexattrat",
+    "setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr removexattrat",
     "inotify_init inotify_init1 inotify_add_watch inotify_rm_watch",
     # ---- memory
     "brk mmap munmap mremap mprotect madvise process_madvise msync mincore memfd_create membarrier",
@@ -142,8 +144,10 @@ _ALLOWED = (
 ALLOWED: tuple[Row, ...] = (
     *CLONE,
     *LIMITS_OF_INIT,
+    *NO_CORE_LIMIT,
     Row("clone", ALLOW, why="threads and processes"),
     *NO_SET_IDS,
+    *NO_LARGE_ATTRIBUTES,
     *NO_LEASES,
     *NO_NETLINK,
     *SOCKETS,

@@ -46,12 +46,17 @@ SCHED_OTHER, SCHED_BATCH = 0, 3  # include/uapi/linux/sched.h
 
 PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_MM = 22, 24, 28, 35
 PR_SET_PTRACER = 0x59616D61
+PR_FUTEX_HASH = 78  # since Linux 6.16
 SECCOMP_SET_MODE_FILTER = 1
 
 # include/uapi/asm-generic/fcntl.h, the same on both machines; O_TMPFILE without the bit of O_DIRECTORY
 O_CREAT, O_TMPFILE = 0x40, 0x400000
 SET_IDS = stat.S_ISUID | stat.S_ISGID
 F_SETLEASE, F_SETDELEG = 1024, 1040  # include/uapi/linux/fcntl.h; the second since Linux 6.19
+
+RLIMIT_CORE = 4  # include/uapi/asm-generic/resource.h
+# What a block of ext4 can have beside its headers. A list of access rights of that size takes a page.
+LARGEST_ATTRIBUTE = 4040
 
 # include/uapi/linux/personality.h
 READ_PERSONALITY, ADDR_NO_RANDOMIZE = 0xFFFFFFFF, 0x0040000
@@ -112,6 +117,7 @@ KEPT_BY_TEMPLATES = (
     Row("open_tree", ALLOW, why="of what is shown below the call's own /tmp, and would be covered"),
     Row("move_mount", ALLOW, why="of the same, into the new /tmp"),
     Row("setns", ALLOW, (is_(1, CloneFlag.NEWPID.value),), "a call's first process joins it"),
+    Row("prlimit64", ALLOW, (is_(0, 0), is_(1, RLIMIT_CORE)), "each call is given its own"),
     Row("capset", ALLOW, why="a call gives up the capability"),
     *either(
         "prctl", 0, (PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS), "a call gives up more"
@@ -185,6 +191,43 @@ NO_LEASES = (
     *(
         Row("fcntl", EPERM, (is_(1, command),), "halts others who open the file, the caller too")
         for command in (F_SETLEASE, F_SETDELEG)
+    ),
+)
+
+# With a limit of 1, as a sandbox has it, the kernel writes no core and starts no program of core_pattern;
+# with 0 it starts that, outside, as root. Programs with secrets set 0, and some end where that fails: they
+# are told that it is done. Who asks for the limit before in the same call would read what is not there, and
+# of another process it is not theirs to set.
+# Source: core(5); fs/coredump.c, coredump_pipe().
+_NO_CORE = "another limit has the kernel start the program of core_pattern, outside"
+NO_CORE_LIMIT = (
+    Row("setrlimit", error(0), (is_(0, RLIMIT_CORE),), _NO_CORE, quiet=True),
+    Row("prlimit64", ALLOW, (is_(1, RLIMIT_CORE), ArgumentTest(2, "==", 0)), "it only asks"),
+    Row(
+        "prlimit64",
+        error(0),
+        (is_(0, 0), is_(1, RLIMIT_CORE), ArgumentTest(3, "==", 0)),
+        _NO_CORE,
+        quiet=True,
+    ),
+    Row("prlimit64", EPERM, (is_(1, RLIMIT_CORE),), _NO_CORE, quiet=True),
+)
+
+# The kernel charges a list of access rights in a tmpfs to no control group: up to 128 KiB for each file,
+# two for a directory. The names of attributes are in memory, where no filter reads; their size is not.
+# Source: fs/posix_acl.c, posix_acl_alloc(); fs/xattr.c.
+NO_LARGE_ATTRIBUTES = (
+    Row(
+        "setxattr lsetxattr fsetxattr",
+        error(errno.E2BIG),
+        (ArgumentTest(3, ">", LARGEST_ATTRIBUTE),),
+        "takes memory of the kernel that counts for nobody",
+        quiet=True,
+    ),
+    Row(
+        "setxattrat",
+        ENOSYS,
+        why="its size is in memory, where no filter reads; programs take setxattr then",
     ),
 )
 
@@ -325,6 +368,14 @@ PROCESS_CONTROL = (
     Row("prctl", EPERM, (is_(0, PR_SET_MM),), "has another file pass for the program that runs"),
     # The profiles allow it. Crash handlers ask for it, whose ptrace is refused here.
     Row("prctl", EPERM, (is_(0, PR_SET_PTRACER),), "lets others trace it, which Yama would refuse"),
+    # Newer than the profiles. The kernel makes a table by itself where there are threads.
+    Row(
+        "prctl",
+        error(errno.EINVAL),
+        (is_(0, PR_FUTEX_HASH),),
+        "makes a table of any size in the kernel, which no limit of a process counts",
+        quiet=True,
+    ),
 )
 
 # Docker's, and ADDR_NO_RANDOMIZE: sanitizers, debuggers and some compilers start themselves anew with

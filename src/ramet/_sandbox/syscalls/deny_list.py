@@ -10,6 +10,8 @@ from .argument_rows import (
     CLONE,
     LIMITS_OF_INIT,
     NETLINK_ROUTES,
+    NO_CORE_LIMIT,
+    NO_LARGE_ATTRIBUTES,
     NO_LEASES,
     NO_OTHER_SOCKETS,
     NO_SET_IDS,
@@ -24,8 +26,10 @@ from .rule import ENOSYS, EPERM, Row
 DENIED: tuple[Row, ...] = (
     *CLONE,
     *LIMITS_OF_INIT,
+    *NO_CORE_LIMIT,
     *UNSHARE,
     *NO_SET_IDS,
+    *NO_LARGE_ATTRIBUTES,
     *NO_LEASES,
     *TERMINALS,
     *SOCKETS,
@@ -47,6 +51,10 @@ DENIED: tuple[Row, ...] = (
     # Docker allows name_to_handle_at, which tells of files that cannot be opened; systemd goes on
     # without it.
     Row("name_to_handle_at open_by_handle_at", EPERM, why="opens files past their directories"),
+    # Since Linux 6.17; the profiles do not know it yet. Programs take ioctl(FS_IOC_SETFLAGS) then.
+    Row(
+        "file_setattr", ENOSYS, why="changes flags of files by their path, which Landlock lets pass"
+    ),
     # ---- other processes
     # Docker allows these three since Linux 4.8, when ptrace no longer led past a filter. A process of a
     # sandbox that reads another's memory is what an escape begins with, where two of unlike rights are

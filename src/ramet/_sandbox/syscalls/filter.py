@@ -9,6 +9,7 @@ from .allow_list import ALLOWED
 from .argument_rows import (
     CLONE,
     KEPT_BY_TEMPLATES,
+    NO_CORE_LIMIT,
     NO_LIMITS_OF_OTHERS,
     NO_NETWORK,
     NO_OTHER_RIGHTS,
@@ -125,7 +126,7 @@ def of_a_call(*, machine: str, wanted: str | None = None, forbidden: str = "refu
     Source: seccomp(2).
     """
     given_up = ("setns", "mount", "open_tree", "move_mount")
-    rows = (*CLONE, *(Row(name, EPERM) for name in given_up), *IPC_OF_OTHERS)
+    rows = (*CLONE, *NO_CORE_LIMIT, *(Row(name, EPERM) for name in given_up), *IPC_OF_OTHERS)
     if wanted == "strict":
         rows = (*rows, *NO_OTHER_RIGHTS)
     policy = Policy(rows, ALLOW, ALLOW, None)

@@ -286,6 +286,24 @@ def test_a_mode_counts_where_a_file_is_made(tmp_path: Path) -> None:
     assert confined(run) == [0, 0, 0o40755, errno.ENOSYS]
 
 
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("word", ["default", "strict"])
+def test_attributes_of_a_page_at_most(word: str, tmp_path: Path) -> None:
+    """A value that a block of ext4 can hold is left to the file system; a larger one is too large."""
+    file = tmp_path / "file"
+    file.touch()
+    path, name = (ctypes.create_string_buffer(text) for text in (bytes(file), b"user.mine"))
+    value = ctypes.create_string_buffer(65536)
+    where = [ctypes.addressof(one) for one in (path, name, value)]
+
+    def run() -> list[int]:
+        return [call("setxattr", *where, size, 0) for size in (8, 4040, 4041, 65536)]
+
+    few, most, *larger = confined(run, word)
+    assert errno.E2BIG not in (few, most)
+    assert larger == [errno.E2BIG] * 2
+
+
 def test_newer_calls_do_not_exist() -> None:
     """What this filter cannot know is answered as by a kernel that does not know it."""
 

@@ -15,6 +15,7 @@ from ....libseccomp import ALLOW, ARCHITECTURES, KILL_PROCESS, Oracle, every, ma
 MACHINES = ("x86_64", "aarch64")
 EPERM, ENOSYS, ENOTTY, EINVAL = 0x50001, 0x50026, 0x50019, 0x50016
 EPROTONOSUPPORT, EAFNOSUPPORT = 0x5005D, 0x50061
+DONE, E2BIG = 0x50000, 0x50007
 NOTIFY = 0x7FC00000
 
 # include/uapi/linux/sched.h
@@ -56,8 +57,8 @@ REFUSED = every(
 )
 GONE = every(
     [
-        "clone3 openat2 io_setup _sysctl nfsservctl create_module get_kernel_syms query_module getpmsg",
-        "putpmsg",
+        "clone3 openat2 setxattrat io_setup _sysctl nfsservctl create_module get_kernel_syms",
+        "query_module getpmsg putpmsg",
         "afs_syscall tuxcall security vserver epoll_ctl_old epoll_wait_old",
     ]
 )
@@ -136,8 +137,13 @@ PRCTLS = [
 ]
 # What is answered alike where a forbidden call ends the process, beside what is not there.
 QUIET = {
-    "default": [],
-    "strict": every(["ioctl prctl mbind set_mempolicy set_mempolicy_home_node seccomp"]),
+    "default": every(["setrlimit setxattr lsetxattr fsetxattr"]),
+    "strict": every(
+        [
+            "setrlimit setxattr lsetxattr fsetxattr",
+            "ioctl prctl mbind set_mempolicy set_mempolicy_home_node seccomp",
+        ]
+    ),
 }
 IPC = every(
     [
@@ -152,6 +158,9 @@ MODE_OF = {
     "openat": 3,
 }
 OPENING = ("open", "openat")
+SETTING_ATTRIBUTES = ("setxattr", "lsetxattr", "fsetxattr")
+LARGEST_ATTRIBUTE = 4040
+RLIMIT_CORE, PR_FUTEX_HASH = 4, 78
 SET_USER_ID, SET_GROUP_ID, O_CREAT, O_TMPFILE = 0o4000, 0o2000, 0o100, 0o20000000
 STRICTLY_ALLOWED = every(
     [
@@ -163,7 +172,7 @@ STRICTLY_ALLOWED = every(
         "unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat mknod mknodat chmod",
         "fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat",
         "getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr getxattrat listxattrat setxattr",
-        "lsetxattr fsetxattr removexattr lremovexattr fremovexattr setxattrat removexattrat",
+        "lsetxattr fsetxattr removexattr lremovexattr fremovexattr removexattrat",
         "inotify_init inotify_init1 inotify_add_watch inotify_rm_watch brk mmap munmap mremap",
         "mprotect madvise process_madvise msync mincore memfd_create membarrier mlock mlock2 munlock",
         "mlockall munlockall pkey_mprotect pkey_alloc pkey_free mseal map_shadow_stack arch_prctl",
@@ -193,12 +202,13 @@ UNASSIGNED = {
 # What libseccomp 2.6.0 does not know: open_tree_attr, file_getattr, file_setattr, listns, rseq_slice_yield;
 # and on x86_64 uprobe.
 NOT_IN_LIBSECCOMP = {
-    "default": {467: EPERM, 468: ALLOW, 469: ALLOW, 470: EPERM, 471: ALLOW},
+    "default": {467: EPERM, 468: ALLOW, 469: ENOSYS, 470: EPERM, 471: ALLOW},
     "strict": {467: EPERM, 468: EPERM, 469: EPERM, 470: EPERM, 471: ALLOW},
 }
 UPROBE = 336
 # For all six arguments.
 ARGUMENTS = (
+    *(RLIMIT_CORE, PR_FUTEX_HASH, LARGEST_ATTRIBUTE, LARGEST_ATTRIBUTE + 1),
     *(0, 1, 2, 7, 8, 16, 35, 0xFFFF, 0x20000, 0x20008, 0x40000, 0x60000, 0xFFFFFFFF, (1 << 64) - 1),
     *(0x5401, 0x5412, 0x541B, 0x541C, 0x5423, HIGH, HIGH | 0x5412, HIGH | 1, HIGH | 35, 1 << 32),
     *(A_THREAD, A_FORK, A_VFORK, CLONE_PARENT, CLONE_NEWTIME, CLONE_FS | CLONE_FILES, *NAMESPACES),
@@ -207,8 +217,17 @@ ARGUMENTS = (
 )
 
 
+def add_amounts(oracle: Oracle) -> None:
+    """What the kernel would have or do for a program beyond its limits."""
+    oracle.add("prctl", EINVAL, masked(0, LOW, PR_FUTEX_HASH))
+    oracle.add("setrlimit", DONE, masked(0, LOW, RLIMIT_CORE))
+    for name in SETTING_ATTRIBUTES:
+        oracle.add(name, E2BIG, (3, "GT", LARGEST_ATTRIBUTE, 0))
+
+
 def default_oracle(machine: str) -> bytes:
     oracle = Oracle(machine, ALLOW)
+    add_amounts(oracle)
     for name in REFUSED:
         oracle.add(name, EPERM)
     for name in GONE:
@@ -235,15 +254,25 @@ def default_oracle(machine: str) -> bytes:
 def strict_oracle(machine: str) -> bytes:
     oracle = Oracle(machine, EPERM)
     for name in STRICTLY_ALLOWED:
-        if name not in MODE_OF:
+        if name not in (*MODE_OF, *SETTING_ATTRIBUTES, "setrlimit"):
             oracle.add(name, ALLOW)
+    for name in SETTING_ATTRIBUTES:
+        oracle.add(name, ALLOW, (3, "LE", LARGEST_ATTRIBUTE, 0))
+        oracle.add(name, E2BIG, (3, "GT", LARGEST_ATTRIBUTE, 0))
     for name, mode in MODE_OF.items():
         oracle.add(name, ALLOW, masked(mode, SET_USER_ID | SET_GROUP_ID, 0))
         if name in OPENING:
             oracle.add(name, ALLOW, masked(mode - 1, O_CREAT | O_TMPFILE, 0))
-    for name in ("clone3", "openat2"):
+    for name in ("clone3", "openat2", "setxattrat"):
         oracle.add(name, ENOSYS)
     oracle.add("clone", ALLOW, masked(0, sum(NAMESPACES) | CLONE_PARENT, 0))
+    return oracle.program()
+
+
+def core_limit_oracle(machine: str) -> bytes:
+    """setrlimit() of a core file is answered as done."""
+    oracle = Oracle(machine, ALLOW)
+    oracle.add("setrlimit", DONE, masked(0, LOW, RLIMIT_CORE))
     return oracle.program()
 
 
@@ -280,6 +309,7 @@ def test_each_number_is_answered_as_by_libseccomp(word: str, machine: str) -> No
             ),
         )
     }
+    of_one_call[number(machine, "setrlimit")] = core_limit_oracle(machine)
     of_their_own = {number(machine, "socket"), number(machine, "prlimit64")}
     skipped = {*of_their_own, UPROBE, *UNASSIGNED[machine], *NOT_IN_LIBSECCOMP[word]}
     for call, value in itertools.product(sorted({*range(501)} - skipped), ARGUMENTS):
@@ -295,6 +325,37 @@ def test_the_limits_of_the_init_are_not_changed(word: str, machine: str) -> None
     prlimit = number(machine, "prlimit64")
     assert {answer(ours, arch, prlimit, [pid]) for pid in (1, HIGH | 1)} == {EPERM}
     assert {answer(ours, arch, prlimit, [pid]) for pid in (0, 2, HIGH, 1 << 32)} == {ALLOW}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("word", ["default", "strict", "call"])
+def test_the_limit_of_a_core_stays(word: str, machine: str) -> None:
+    """To set the own is answered as done, or refused where that before is asked for in the same call."""
+    found = of_a_call(machine=machine) if word == "call" else compiled(word, machine=machine)
+    ours, arch = found.program, ARCHITECTURES[machine]
+    prlimit, setrlimit = number(machine, "prlimit64"), number(machine, "setrlimit")
+    new, old = 0x7FFF_0000_1000, 0x7FFF_0000_2000
+    for pid, core in itertools.product((0, 2, HIGH), (RLIMIT_CORE, HIGH | RLIMIT_CORE)):
+        own = DONE if pid & LOW == 0 else EPERM
+        assert answer(ours, arch, prlimit, [pid, core, new, 0]) == own
+        assert answer(ours, arch, prlimit, [pid, core, new, old]) == EPERM
+        assert answer(ours, arch, prlimit, [pid, core, 1 << 32, 1 << 32]) == EPERM
+        assert answer(ours, arch, prlimit, [pid, core, 0, old]) == ALLOW
+        assert answer(ours, arch, setrlimit, [core, new]) == DONE
+    for other in {*range(16)} - {RLIMIT_CORE}:
+        assert answer(ours, arch, prlimit, [0, other, new, old]) == ALLOW
+        assert answer(ours, arch, setrlimit, [other, new]) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("word", ["default", "strict"])
+def test_a_template_gives_each_call_its_limit_of_a_core(word: str, machine: str) -> None:
+    """Its own filter lets pass what a clone does for itself, and not for the init."""
+    ours = compiled(word, machine=machine, keeps_namespaces=True).program
+    arch, prlimit = ARCHITECTURES[machine], number(machine, "prlimit64")
+    assert answer(ours, arch, prlimit, [0, RLIMIT_CORE, 4096, 0]) == ALLOW
+    assert answer(ours, arch, prlimit, [1, RLIMIT_CORE, 4096, 0]) == EPERM
+    assert answer(ours, arch, prlimit, [2, RLIMIT_CORE, 4096, 0]) == EPERM
 
 
 FLAGS = (0, 0o1, 0o2, 0o100, 0o1101, 0o20200000, 0o20000001, 0o20040002, HIGH, HIGH | 0o100)
@@ -497,7 +558,7 @@ def test_what_a_call_takes_beside_its_template(machine: str, forbidden: str, exp
     others = {call for call in range(501) if answer(ours, arch, call) != ALLOW}
     names = ("setns", "clone3", "mount", "open_tree", "move_mount", *IPC)
     assert others == {number(machine, name) for name in names}
-    assert found.count < 40
+    assert found.count < 60
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -513,11 +574,13 @@ def test_what_takes_the_place_of_an_errno(
     )
     refusing = compiled(word, machine=machine).program
     quiet = {number(machine, name) for name in QUIET[word]}
-    socket = number(machine, "socket")
+    socket, prlimit = number(machine, "socket"), number(machine, "prlimit64")
+    goes_on = {(prlimit, RLIMIT_CORE), (number(machine, "prctl"), PR_FUTEX_HASH)}
+    goes_on |= {(socket, AF_NETLINK)} if word == "strict" else set()
     for call, value in itertools.product(range(501), ARGUMENTS):
         refused = answer(refusing, arch, call, [value] * 6)
         killed = refused not in (ALLOW, ENOSYS) and call not in quiet
-        if word == "strict" and call == socket and value & LOW == AF_NETLINK:
+        if killed and (call, value & LOW) in goes_on:
             killed = False
         expected_here = expected if killed else refused
         assert answer(ours, arch, call, [value] * 6) == expected_here, (call, hex(value))
