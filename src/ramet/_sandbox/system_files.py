@@ -29,13 +29,19 @@ _SYSTEM_FILES = (
     "/etc/host.conf",
     "/etc/resolv.conf",
     "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
     "/etc/ca-certificates",
     "/etc/pki",
     "/etc/mime.types",
     "/etc/protocols",
     "/etc/services",
     "/etc/terminfo",
+    "/etc/fonts",
+    "/etc/java",
 )
+# Most distributions have a JDK's settings there, and links to them in the JDK: javac, and each program
+# that asks for java.security, ends at once without. Their directory has the version in its name.
+_ETC, _OF_JAVA = "/etc", "java-"
 
 
 class SystemFile(NamedTuple):
@@ -68,7 +74,7 @@ _looked: dict[tuple[str, ...], _Looked] = {}  # by the paths that were looked at
 
 def system_files() -> SystemFiles:
     """These, as they are now."""
-    paths = (*_SYSTEM, *_SYSTEM_FILES, *pythons_own()[0])
+    paths = (*_SYSTEM, *_SYSTEM_FILES, *_settings_of_java(_ETC), *pythons_own()[0])
     looked = _looked.get(paths)
     if looked is None or not looked.is_current:
         # Identified first: what is replaced meanwhile is looked at again.
@@ -90,6 +96,16 @@ def _files(paths: Iterator[str]) -> Iterator[SystemFile]:
         except OSError:
             continue
         yield SystemFile(path, way_of(path, targets), stat.S_ISDIR(mode))
+
+
+@cache
+def _settings_of_java(directory: str) -> Sequence[str]:
+    """The directories of each JDK's settings, which are looked for once in a process."""
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError:
+        return ()
+    return tuple(os.path.join(directory, name) for name in names if name.startswith(_OF_JAVA))
 
 
 @cache

@@ -119,6 +119,24 @@ def test_a_system_file_that_comes_later(monkeypatch: pytest.MonkeyPatch) -> None
         assert _lines(late) == "a directory"
 
 
+def test_settings_of_a_jdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are seen, of whichever version, and the settings of other programs beside them are not."""
+    with directory() as work:
+        monkeypatch.setattr("ramet._sandbox.system_files._ETC", str(work))
+        for name in ("java-99-openjdk", "javac", "gitconfig"):
+            (work / name).write_text("there")
+        seen = {path.name for path in work.iterdir() if _lines(path)}
+    assert seen == {"java-99-openjdk"}
+
+
+def test_settings_of_programs() -> None:
+    """Those that programs fail without, and that tell nothing of users, are seen where there are some."""
+    paths = ["/etc/fonts", "/etc/java", "/etc/nsswitch.conf", "/etc/ssl/openssl.cnf"]
+    there = [path for path in paths if Path(path).exists()]
+    assert there
+    assert told(["ls", "-d", *there], Sandbox()).split() == there
+
+
 def _lines(path: Path) -> str:
     """What a description made now shows at the path."""
     script = f"if [ -d {path} ]; then echo a directory; elif [ -e {path} ]; then cat {path}; fi"
