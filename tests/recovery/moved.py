@@ -51,7 +51,9 @@ def build(move: Move, folder: Path) -> Path:
     shutil.copytree(Path(ramet.__file__).parent, package, ignore=shutil.ignore_patterns("*.so"))
     library = package / Path(str(_core.__file__)).name
     compiler = _compiler_of(json.loads(COMMANDS.read_text())[0])
-    _run([*compiler, "-shared", "-pthread", *map(str, objects.values()), "-o", str(library)], folder)
+    _run(
+        [*compiler, "-shared", "-pthread", *map(str, objects.values()), "-o", str(library)], folder
+    )
     return package.parent
 
 
