@@ -294,7 +294,8 @@ class Command:
             if self._preparation.confinement is not None:
                 reason = self._preparation.confinement.sight.why_unseen(os.fsdecode(cwd)) or reason
         elif number == errno.EMFILE and self._preparation.confinement is not None:
-            reason = self._preparation.confinement.why_too_few_files or reason
+            limits = self._preparation.validated["rlimits"]
+            reason = self._preparation.confinement.why_too_few_files(limits) or reason
         return spawn_error(label, number, named, reason)
 
     def _why_unseen(self, confinement: "OfProgram") -> str:

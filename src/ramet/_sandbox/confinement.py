@@ -12,7 +12,7 @@ from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES, PR_SET_DUMPABLE
 from .._setup.order import Steps
 from .._setup.rows import OPTIONS
-from .amounts.amounts import OTHER_TASKS, Amounts
+from .amounts.amounts import OTHER_TASKS, Amounts, Limits, without_core
 from .amounts.place import Place
 from .description import LEAST_OPEN_FILES, NETWORKS, Sandbox, is_below
 from .files.ground import Ground
@@ -142,13 +142,17 @@ class Confinement:
         if self._changes_ids_itself:
             own = self.identity
             held |= {"user": own.outer_uid, "group": own.outer_gid, "extra_groups": bytearray()}
-        limits = OPTIONS["rlimits"].kind.check("rlimits", self.rlimits)
-        held["rlimits"] = {**limits, **given.get("rlimits", {})}
+        held["rlimits"] = self.limits_beside(given.get("rlimits", {}))
         if self.amounts.affinity is not None and "cpu_affinity" not in given:
             held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check(
                 "cpu_affinity", self.amounts.affinity
             )
         return held
+
+    def limits_beside(self, given: Limits) -> Limits:
+        """Its own, but for those that the caller gives."""
+        own = OPTIONS["rlimits"].kind.check("rlimits", self.rlimits)
+        return without_core({**own, **given})
 
     @property
     def rlimits(self) -> dict[str | int, tuple[int, int]]:
@@ -213,15 +217,15 @@ class Confinement:
             return f"the sandbox does not show it: add {real!r}, or a directory above it, to read"
         return ""
 
-    @property
-    def why_too_few_files(self) -> str:
-        """What to say where a step could open no file; empty where the description does not limit them."""
-        most = self.sandbox.open_files
-        if most is None:
+    def why_too_few_files(self, limits: Limits) -> str:
+        """What to say where a step could open no file; empty where there is no limit of the caller's."""
+        if "NOFILE" not in limits:
             return ""
+        most = limits["NOFILE"][1]
+        what = "open_files=" if most == self.sandbox.open_files else "the limit NOFILE of "
         return (
-            f"open_files={most} is too small: {LEAST_OPEN_FILES} are needed, and one for each descriptor "
-            "that is passed"
+            f"{what}{most} is too small: {LEAST_OPEN_FILES} are needed, and one for each descriptor that "
+            "is passed"
         )
 
     @property

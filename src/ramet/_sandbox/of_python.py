@@ -4,16 +4,17 @@ import errno
 import os
 import resource
 import sys
-from collections.abc import Iterable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 from .._kernel.names import CAPABILITIES, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS
 from .._kernel.process_memory import data_bytes
 from .._setup.order import Operation, Steps
 from .._setup.rows import OPTIONS
 from .._setup.step_makers import Setup, bounding_set, rlimits
+from .._setup.validate import ValidatedOptions
 from ..errors import SandboxError
-from .amounts.amounts import within_own
+from .amounts.amounts import as_given, within_own
 from .confinement import Confinement
 from .description import Sandbox, is_below
 from .files.own_files import add_layer
@@ -24,6 +25,7 @@ from .syscalls import of_a_call
 from .ways import way_of, why_unsafe, written_directories
 
 _NO_SETUP = Setup({})
+_NOTHING_GIVEN: Mapping[str, Any] = {}
 # A template makes a pid namespace for each call, and its clones mount what is theirs before they
 # give it up.
 _TO_MAKE_NAMESPACES = 1 << CAPABILITIES["SYS_ADMIN"]
@@ -92,15 +94,6 @@ class OfPython(Confinement):
             # not be joined by its pidfd. As yet it is its caller's user.
             steps.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
 
-    def add_limits(self, steps: Steps) -> None:
-        """The limits of the amounts."""
-        limits = OPTIONS["rlimits"].kind.check("rlimits", self.rlimits)
-        rlimits.do(_NO_SETUP, steps, limits)
-        if self.amounts.affinity is not None:
-            kind = OPTIONS["cpu_affinity"].kind
-            mask = bytearray(kind.check("cpu_affinity", self.amounts.affinity))
-            steps.add("sched_setaffinity", "SCHED_SETAFFINITY", 0, len(mask), mask)
-
 
 def with_path(sandbox: Sandbox) -> Sandbox:
     """The description, with the directories of sys.path and this package to read."""
@@ -128,12 +121,20 @@ class OfClone(OfPython):
             limits["DATA"] = within_own("DATA", *(one + own for one in limits["DATA"]))
         return limits
 
+    def options_beside(self, given: ValidatedOptions) -> dict[str, Any]:
+        """The options by which the amounts hold beside those that the caller gives."""
+        options: dict[str, Any] = {
+            "rlimits": as_given(self.limits_beside(given.get("rlimits", {})))
+        }
+        if self.amounts.affinity is not None and "cpu_affinity" not in given:
+            options["cpu_affinity"] = self.amounts.affinity
+        return options
+
     def steps(self, layer: Layer | None) -> CloneSteps:
         """The steps, as they are now. layer: what takes the writes of this child."""
         leave, enter, finish = Steps(), Steps(), Steps()
         self.leave(leave)
         self.inside(enter, layer)
-        self.add_limits(finish)
         bounding_set.do(_NO_SETUP, finish, 0)
         finish.add("capset", "CAPABILITIES", 0, 0, 0)
         finish.add("prctl(PR_SET_NO_NEW_PRIVS)", "PRCTL", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -149,13 +150,15 @@ class OfTemplate(OfPython):
     keeps_namespaces = True
     has_other_tasks = True  # the template itself
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, given: ValidatedOptions = _NOTHING_GIVEN) -> None:
+        """given: the options of the template itself, whose limits its calls have from it."""
         if not sandbox.proc:
             raise ValueError(
                 "invalid proc for a template: expected True, since it counts its threads there before it "
                 "makes a clone; use ramet.clone(fn, sandbox=) or a program"
             )
         super().__init__(sandbox)
+        self._given = given
         self._refuse_without_proc()
         # Their places in what is sent. No type of this module: the template would import it, and its clones
         # pay for that.
@@ -184,8 +187,9 @@ class OfTemplate(OfPython):
 
     @property
     def rlimits(self) -> dict[str | int, tuple[int, int]]:
-        """Those of the amounts, but for the one that comes last: see steps()."""
-        return {name: limit for name, limit in super().rlimits.items() if name != "NOFILE"}
+        """Those of the amounts that a call is given: not the one that comes last, see steps()."""
+        others = {"NOFILE", *self._given.get("rlimits", ())}
+        return {name: limit for name, limit in super().rlimits.items() if name not in others}
 
     def steps(self, process: int) -> TemplateSteps:
         """The steps, as they are now. process: the pid of the one that has loaded, a child of this one."""
@@ -205,7 +209,7 @@ class OfTemplate(OfPython):
         self.add_own_files(call)
         if self.layers is not None:
             self._add_layer(call, self.layers)
-        self.add_limits(call)
+        self._add_limits(call)
         call.add("setsid", "SETSID")  # a signal to its process group is for itself alone
         call.add("capset", "CAPABILITIES", 0, 0, 0)
         self.restrict(call)
@@ -227,6 +231,13 @@ class OfTemplate(OfPython):
                 _NO_SOCKET,
             )
         return TemplateSteps(_of(leave), _of(enter), _of(call), self.descriptors)
+
+    def _add_limits(self, steps: Steps) -> None:
+        rlimits.do(_NO_SETUP, steps, OPTIONS["rlimits"].kind.check("rlimits", self.rlimits))
+        if self.amounts.affinity is not None and "cpu_affinity" not in self._given:
+            kind = OPTIONS["cpu_affinity"].kind
+            mask = bytearray(kind.check("cpu_affinity", self.amounts.affinity))
+            steps.add("sched_setaffinity", "SCHED_SETAFFINITY", 0, len(mask), mask)
 
     def _add_layer(self, steps: Steps, layers: Layers) -> None:
         """That of the clone, whatever its name is: see steps_to_own_layer() of own_files."""

@@ -678,12 +678,13 @@ def test_processors() -> None:
 
 
 def test_core_dumps() -> None:
-    """There are none, neither a file nor a program of core_pattern; or their size is an option."""
+    """There are none, neither a file nor a program of core_pattern, also with 0; or an option says more."""
     program = "import resource; print(*resource.getrlimit(resource.RLIMIT_CORE))"
-    assert in_python(program, Sandbox(), rlimits={"CORE": (0, 0)}).stdout == "0 0\n"
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-    most = 1 if hard == resource.RLIM_INFINITY else min(1, hard)
-    assert in_python(program, Sandbox()).stdout == f"{most} {most}\n"
+    none, some = (n if hard == resource.RLIM_INFINITY else min(n, hard) for n in (1, 9))
+    assert in_python(program, Sandbox()).stdout == f"{none} {none}\n"
+    assert in_python(program, Sandbox(), rlimits={"CORE": 0}).stdout == f"{none} {none}\n"
+    assert in_python(program, Sandbox(), rlimits={"CORE": some}).stdout == f"{some} {some}\n"
 
 
 @pytest.mark.parametrize(

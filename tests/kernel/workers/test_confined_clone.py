@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import resource
 import signal
 import socket
 import sys
@@ -179,6 +180,52 @@ def test_a_step_of_its_setup_that_fails(
     with pytest.raises(ramet.SpawnError, match=step) as told:
         run(abs, -1, **options)
     assert told.value.errno == number
+    assert capfd.readouterr().err == ""
+
+
+def limit_of(name: str) -> tuple[int, int]:
+    """Of the process that asks."""
+    return resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "has"),
+    [
+        ("NOFILE", 20, (20, 20)),
+        ("NOFILE", (20, 200), (20, 200)),
+        ("FSIZE", 1 << 20, (1 << 20, 1 << 20)),
+        ("SIGPENDING", 3, (3, 3)),
+        ("CORE", 0, (1, 1)),
+        ("CORE", (0, 1), (1, 1)),
+    ],
+)
+def test_limits_that_are_given_take_the_place_of_the_sandboxs(
+    name: str, given: Any, has: tuple[int, int]
+) -> None:
+    """Above its own or below; but for CORE, where 0 would have the kernel start a program outside."""
+    sandbox = Sandbox(open_files=100, file_size="2M")
+    if name == "CORE" and limit_of(name)[1] == 0:
+        has = 0, 0  # the caller itself may have no other
+    assert run(limit_of, name, sandbox=sandbox, rlimits={name: given}) == has
+    sandbox.release()
+
+
+def test_processors_that_are_given_take_the_place_of_the_sandboxs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where no cgroup limits the time on them."""
+    monkeypatch.setattr(amounts, "find_places", lambda _: {})
+    last = max(os.sched_getaffinity(0))
+    sandbox = Sandbox(cpus=0.5)
+    assert run(os.sched_getaffinity, 0, sandbox=sandbox, cpu_affinity=[last]) == {last}
+    sandbox.release()
+
+
+def test_too_few_descriptors_are_told(capfd: pytest.CaptureFixture[str]) -> None:
+    """As a step of its setup, and nothing is printed."""
+    with pytest.raises(ramet.SpawnError, match="landlock_restrict_self") as told:
+        run(abs, -1, rlimits={"NOFILE": 3})
+    assert told.value.errno == errno.EMFILE
     assert capfd.readouterr().err == ""
 
 

@@ -488,6 +488,33 @@ def test_options_of_a_call_that_hold(confined: ramet.Template, tmp_path: Path) -
     assert (tmp_path / "out").read_text() == "said\n"
 
 
+def limit_of(name: str) -> tuple[int, int]:
+    """Of the process that asks."""
+    return resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
+
+
+@pytest.mark.parametrize("spares", [0, 1])
+def test_limits_of_a_template_take_the_place_of_the_sandboxs(spares: int) -> None:
+    """In each call, above its own or below; but for CORE, where 0 would start a program outside."""
+    given = {"FSIZE": 1 << 20, "SIGPENDING": 3, "MSGQUEUE": (100, 1000), "CORE": 0}
+    options: dict[str, Any] = {"sandbox": Sandbox(file_size="2M"), "rlimits": given}
+    with ramet.Template(spares=spares, **options) as template:
+        has = [run(template, limit_of, name) for name in given]
+    no_core = min(1, limit_of("CORE")[1] % (1 << 64))  # no limit is -1 here
+    assert has == [(1 << 20, 1 << 20), (3, 3), (100, 1000), (no_core, no_core)]
+
+
+def test_limits_of_a_call(confined: ramet.Template) -> None:
+    """Below those that it has; one of CORE that would allow cores is for a template to have."""
+    assert run(confined, limit_of, "SIGPENDING", rlimits={"SIGPENDING": 3}) == (3, 3)
+    no_core = limit_of("CORE")[1] and 1
+    assert run(confined, limit_of, "CORE", rlimits={"CORE": 0})[0] == no_core
+    with pytest.raises(ValueError, match=r"rlimits\['CORE'\].*expected 1.*give it to the template"):
+        confined.clone(os.getpid, rlimits={"CORE": 2})
+    with pytest.raises(ramet.UnknownNameError, match="no limit 'CORES'"):
+        confined.clone(os.getpid, rlimits={"CORES": 2})
+
+
 def test_a_wish_that_a_template_cannot_meet() -> None:
     """Refused before anything is made, with what can be used instead."""
     with pytest.raises(ValueError, match="invalid proc for a template"):
@@ -684,13 +711,13 @@ def test_a_template_works_in_each_filter(word: str, forbidden: str) -> None:
 
 def test_a_call_that_cannot_be_confined(monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not run; the step is named, and the template goes on."""
-    add_limits = OfTemplate.add_limits
+    add_limits = OfTemplate._add_limits
 
     def with_a_failure(self: OfTemplate, steps: Any) -> None:
         add_limits(self, steps)
         steps.add("chdir", "CHDIR", b"/missing", file=b"/missing")
 
-    monkeypatch.setattr(OfTemplate, "add_limits", with_a_failure)
+    monkeypatch.setattr(OfTemplate, "_add_limits", with_a_failure)
     for spares in (0, 1):
         with ramet.Template(sandbox=Sandbox(), spares=spares) as template:
             for _ in range(2):

@@ -6,7 +6,7 @@ import math
 import os
 import resource
 from collections import deque
-from typing import Self
+from typing import Self, TypeAlias
 from weakref import WeakSet, finalize
 
 from ..._core import has_clone3
@@ -24,6 +24,9 @@ from .mechanism import Mechanism
 from .place import Place, Watched
 from .systemd_scope import NoScopeError, scope_of_process
 
+# As the option ``rlimits`` is when it is validated, by name: the number, soft and hard.
+Limits: TypeAlias = dict[str, tuple[int, int, int]]
+
 # More than these many children at once are rare, and each keeps four descriptors of this process's.
 _MOST_IDLE = 32
 
@@ -38,6 +41,9 @@ OTHER_TASKS = 1
 # By limit, the most that a sandbox has, and the part of the caller's: queued signals, of which each timer
 # of timer_create() keeps one; bytes of message queues.
 _SHARED = {"SIGPENDING": (1024, 4), "MSGQUEUE": (409600, 2)}
+
+# Forbids a core file and a program of core_pattern alike: core(5).
+NO_CORE = (1, 1)
 
 # RLIMIT_CPU against what is wished. The kernel counts for it by ticks of its clock: of a program that
 # shares its processor it counts a tenth too much, and so would kill one that is within its time. The watch
@@ -255,8 +261,7 @@ def _grouped(places: dict[str, CgroupPlace]) -> dict[CgroupPlace, frozenset[str]
 
 
 def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, tuple[int, int]]:
-    # 1 forbids a core file and a program of core_pattern alike: core(5).
-    limits: dict[str | int, tuple[int, int]] = {"CORE": (1, 1), **_shared()}
+    limits: dict[str | int, tuple[int, int]] = {"CORE": NO_CORE, **_shared()}
     if sandbox.open_files is not None:
         limits["NOFILE"] = (sandbox.open_files, sandbox.open_files)
     if sandbox.file_size is not None:
@@ -292,6 +297,20 @@ def within_own(name: str | int, soft: int, hard: int) -> tuple[int, int]:
     if own == resource.RLIM_INFINITY:
         return soft, hard
     return min(soft, own), min(hard, own)
+
+
+def without_core(limits: Limits) -> Limits:
+    """The same, but where CORE is 0, with which the kernel starts the program of core_pattern, outside."""
+    number, soft, hard = limits.get("CORE", (0, *NO_CORE))
+    if soft:
+        return limits
+    forbidding = within_own("CORE", NO_CORE[0], max(hard, NO_CORE[1]))
+    return {**limits, "CORE": (number, *forbidding)}
+
+
+def as_given(limits: Limits) -> dict[str | int, tuple[int, int]]:
+    """As the option ``rlimits`` takes them."""
+    return {number: (soft, hard) for number, soft, hard in limits.values()}
 
 
 def _affinity(sandbox: Sandbox, controllers: frozenset[str]) -> list[int] | None:

@@ -28,13 +28,15 @@ from ..._sandbox.kept import confinement_of, forget
 from ..._sandbox.of_python import CloneSteps, OfClone, with_path
 from ..._sandbox.supervision import Supervision
 from ..._setup.conflicts import refuse_beside_sandbox
+from ..._setup.rows import FUNCTION_OPTIONS
+from ..._setup.validate import validate
 from ...errors import SandboxError
 from ..crossing.call_options import make_way
 from ..crossing.messages import Channel, channels, send
 from ..crossing.outcome import Reader, rights
 from ..crossing.process_names import new_name
 from ..crossing.template_messages import MADE, PIDS
-from ..in_call.confining import carry_out_steps
+from ..in_call.confining import carry_out_steps, failed_step
 from ..in_call.serving import UNTIL_LET_GO, Around, call_once, give_up_unprepared
 from ..in_template import own_mappings
 from .called_child import CalledChild
@@ -71,6 +73,7 @@ def clone_confined(
     FunctionSetup(options, 0)  # what is invalid is refused here
     confinement = confinement_of(OfClone, with_path(sandbox), sandbox)
     confinement.make_current()
+    options = {**options, **confinement.options_beside(validate(options, FUNCTION_OPTIONS))}
     limit, shown = checked_timeout(timeout), checked_name(name)
     child: CalledChild[Any] = new_child(CalledChild, fn, 0, False)
     return make_child(child, _make, confinement, (fn, args, options, shown), limit)
@@ -225,18 +228,18 @@ def _run(given: tuple[_Call, bytes, Channel, Channel, int]) -> int:
 
 
 def _confine(call: _Call, name: bytes, channel: int) -> tuple[str, int, str | None] | None:
-    """The label, errno and file of a step that failed of those that the options say."""
+    """The label, errno and file of a step that failed."""
     for entry in call.entries:
         os.write(entry, b"0")
-    carry_out_steps(*call.steps.enter)
     passed = [*(call.options.get("pass_fds") or ()), channel]
-    failed = FunctionSetup({"close_fds": True, **call.options, "pass_fds": passed}, 0).do()
+    options = {"close_fds": True, **call.options, "pass_fds": passed}
+    failed = failed_step(*call.steps.enter) or FunctionSetup(options, 0).do()
     if failed is not None:
         return failed
     os.set_inheritable(channel, False)
     os.environb.clear()
     os.environb.update(call.environment)
     _take_name(name)
-    carry_out_steps(*call.steps.finish)
+    failed = failed_step(*call.steps.finish)
     forget()
-    return None
+    return failed

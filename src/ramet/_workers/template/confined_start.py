@@ -8,13 +8,15 @@ from functools import partial
 from typing import Any
 
 from ..._kernel import procfs
+from ..._sandbox.amounts.amounts import NO_CORE, as_given, without_core
 from ..._sandbox.description import is_below
 from ..._sandbox.files.landlock import rules_of_writes
 from ..._sandbox.files.landlock_rights import Rules
 from ..._sandbox.of_python import OfTemplate, with_path
 from ..._sandbox.overlay.layer import Layer
 from ..._setup.conflicts import refuse_beside_sandbox
-from ..._setup.rows import OPTIONS
+from ..._setup.rows import FUNCTION_OPTIONS, OPTIONS
+from ..._setup.validate import validate
 from ...errors import SandboxError, TemplateError
 from ..crossing.caller_state import ConfinedState
 from ..crossing.pickling import pickled
@@ -33,7 +35,10 @@ class Confined:
     def __init__(self, loading: Loading, options: Mapping[str, Any], sandbox: Any) -> None:
         for name in options.keys() - _BESIDE_SANDBOX:
             raise ValueError(f"invalid {name} with sandbox for a template: leave it out")
-        self.confinement = OfTemplate(with_path(sandbox))
+        given = validate(options, OPTIONS)
+        self.confinement = OfTemplate(with_path(sandbox), given)
+        if "rlimits" in given:
+            options = {**options, "rlimits": as_given(without_core(given["rlimits"]))}
         self.trusted = False
         self._fresh = Fresh(
             *(loading._replace(by_value=True), options),
@@ -53,6 +58,12 @@ class Confined:
         options = asked.get("options") or {}
         given = {name: asked.get(name) for name in ("set_tid", "cgroup")}
         refuse_beside_sandbox({"flags": asked.get("flags") or None, **given, **options})
+        limits = validate({"rlimits": options.get("rlimits")}, FUNCTION_OPTIONS).get("rlimits", {})
+        if "CORE" in limits and limits["CORE"][1] > NO_CORE[0]:
+            raise ValueError(
+                f"invalid rlimits['CORE'] for a call in a sandbox: expected {NO_CORE[0]}, with which there "
+                f"are no cores, got {options['rlimits']!r}; give it to the template"
+            )
 
     def rules_of_writes(self, paths: Iterable[str | os.PathLike[str]]) -> Rules:
         """Those by which a call may write below these paths alone, each below one of the sandbox."""
