@@ -14,7 +14,7 @@ from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .amounts.amounts import OTHER_TASKS, Amounts, Limits, without_core
 from .amounts.place import Place
-from .description import LEAST_OPEN_FILES, NETWORKS, Sandbox, is_below
+from .description import LEAST_OPEN_FILES, NETWORKS, Sandbox, hostname_of, is_below
 from .files.ground import Ground
 from .files.landlock import rules
 from .files.own_files import add_layer, add_proc, add_temporary, add_terminals, hide_keys
@@ -253,8 +253,9 @@ class Confinement:
         new = reduce(or_, (NAMESPACES[kind] for kind in _NEW_KINDS if kind in kinds), 0)
         if new:
             steps.add("unshare", "UNSHARE", new)
-        if "uts" in kinds:
-            name = os.fsencode(self.sandbox.hostname)
+        hostname = hostname_of(self.sandbox)
+        if "uts" in kinds and hostname is not None:
+            name = os.fsencode(hostname)
             steps.add("sethostname", "SETHOSTNAME", name, len(name))
         if self.sandbox.network == "loopback" and new & NEWNET:
             steps.add("ioctl(SIOCSIFFLAGS)", "LOOPBACK")

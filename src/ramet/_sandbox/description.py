@@ -21,14 +21,15 @@ Path: TypeAlias = str | os.PathLike[str]
 Network: TypeAlias = str | os.PathLike[str] | Mapping[str, Iterable[int]]
 T = TypeVar("T")
 
-NETWORKS = ("none", "loopback", "host")
+_OWN_NETWORKS = ("none", "loopback")
+NETWORKS = (*_OWN_NETWORKS, "host")
 SYSCALLS = ("default", "strict")
 FORBIDDEN = ("refuse", "kill")
 REQUIRE = ("all", "best")
 DIRECTIONS = ("connect", "bind")
 LAST_PORT = 65535
 _LARGEST = sys.float_info.max
-_LONGEST_HOSTNAME = 64
+_HOSTNAME, _LONGEST_HOSTNAME = "sandbox", 64
 LEAST_OPEN_FILES = 5  # Landlock's rules have one, and each path that is added to them
 _VALUES_ELSEWHERE = "values are given by env= of run() and Popen"
 _LEAST = {"warm": 0, "open_files": LEAST_OPEN_FILES}
@@ -99,7 +100,7 @@ class Sandbox:
     EPERM ("refuse") or ends the process ("kill").
 
     ``environment``: the names of variables that the child gets from the caller; ``hostname``: that of the
-    child.
+    child, by default "sandbox", or the caller's where it is in no network of its own: there that is found.
 
     Amounts. ``memory`` and ``swap`` in bytes, of all processes together; ``processes``: how many at once,
     with threads; ``cpu_time``: seconds of processor time; ``cpus``: how many processors' time it may use,
@@ -124,7 +125,7 @@ class Sandbox:
     syscalls: str | None = "default"
     forbidden: str = "refuse"
     environment: tuple[str, ...] = KEPT_ENVIRONMENT
-    hostname: str = "sandbox"
+    hostname: str | None = None
     memory: int | None = None
     swap: int | None = None
     processes: int | None = None
@@ -154,7 +155,7 @@ class Sandbox:
             syscalls: Path | None = "default",
             forbidden: str = "refuse",
             environment: Iterable[str] = KEPT_ENVIRONMENT,
-            hostname: str = "sandbox",
+            hostname: str | None = None,
             memory: int | str | None = None,
             swap: int | str | None = None,
             processes: int | None = None,
@@ -426,9 +427,32 @@ _CHECKS = {
     "hostname": _hostname,
 }
 _MAY_BE_NONE = frozenset(
-    {"root", "tmp", "syscalls", "memory", "swap", "processes", "cpu_time", "cpus", "open_files"}
+    {
+        "root",
+        "tmp",
+        "syscalls",
+        "hostname",
+        "memory",
+        "swap",
+        "processes",
+        "cpu_time",
+        "cpus",
+        "open_files",
+    }
     | {"file_size", "output", "timeout"}
 )
+
+
+def hostname_of(sandbox: Sandbox) -> str | None:
+    """The host name that the child is given; None where it has the caller's."""
+    if sandbox.hostname is None and has_own_network(sandbox):
+        return _HOSTNAME
+    return sandbox.hostname
+
+
+def has_own_network(sandbox: Sandbox) -> bool:
+    """Whether no host is reached from there but its own."""
+    return sandbox.network in _OWN_NETWORKS
 
 
 # ---- wishes that contradict each other

@@ -268,7 +268,13 @@ ROWS = (
         "NAME[=VALUE]",
         _variable,
     ),
-    _row(CALLS, "hostname", "--hostname", "Its host name, by default sandbox.", "NAME"),
+    _row(
+        CALLS,
+        "hostname",
+        "--hostname",
+        "Its host name; by default sandbox, or yours where it is in your network.",
+        "NAME",
+    ),
     _row(
         AMOUNTS,
         "memory",

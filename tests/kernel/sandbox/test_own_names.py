@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,8 +78,27 @@ def test_its_host_is_found(network: str) -> None:
 
 @needs_all
 def test_the_callers_hosts_in_its_network() -> None:
-    """They are reached there."""
-    assert told("cat /etc/hosts", Sandbox(network="host")) == Path("/etc/hosts").read_text()
+    """They are reached there, and the host is one of them: it has the caller's name unless one is given."""
+    sandbox = Sandbox(network="host")
+    assert told("cat /etc/hosts", sandbox) == Path("/etc/hosts").read_text()
+    assert told("uname -n", sandbox) == f"{socket.gethostname()}\n"
+    assert told("uname -n", sandbox.replace(hostname="judge-1")) == "judge-1\n"
+    assert told("uname -n", sandbox.replace(network="loopback")) == "sandbox\n"
+
+
+@needs_all
+@pytest.mark.parametrize("network", ["host", {"connect": [443]}])
+def test_its_host_has_an_address_where_the_callers_has_one(network: Any) -> None:
+    """As programs ask that tell others where they are."""
+    asked = "import socket; print(socket.gethostbyname(socket.gethostname()))"
+    try:
+        expected = socket.gethostbyname(socket.gethostname())
+    except OSError:
+        expected = ""  # of a machine that cannot say it either
+    done = ramet.run(
+        [sys.executable, "-c", asked], sandbox=Sandbox(network=network), capture_output=True
+    )
+    assert os.fsdecode(done.stdout).strip() == expected
 
 
 @needs_all

@@ -33,7 +33,7 @@ def test_without_wishes_it_shows_the_system_and_nothing_else() -> None:
     assert (plain.read, plain.write, plain.hidden, plain.root) == ((), (), (), None)
     assert (plain.system, plain.overlay, plain.proc) == (True, False, True)
     assert (plain.tmp, plain.network, plain.syscalls) == (67108864, "none", "default")
-    assert (plain.forbidden, plain.hostname, plain.require) == ("refuse", "sandbox", "all")
+    assert (plain.forbidden, plain.hostname, plain.require) == ("refuse", None, "all")
     assert plain.environment == ("LANG", "LC_ALL", "LC_CTYPE", "PATH", "TERM", "TZ")
     amounts = ("memory", "swap", "processes", "cpu_time", "cpus", "open_files", "file_size")
     assert {getattr(plain, name) for name in (*amounts, "output", "timeout")} == {None}

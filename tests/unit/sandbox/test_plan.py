@@ -51,7 +51,7 @@ def test_each_wish_has_a_row() -> None:
     """A row for each field that asks for something, and for what is always wished."""
     least = described(system=False, tmp=None, proc=False, network="host", syscalls=None)
     shown = {row.wish for row in plan(least, machine=given()).rows}
-    assert shown == {"read", "network", *ALWAYS} - {"own sockets only"}
+    assert shown == {"read", "network", *ALWAYS} - {"own sockets only", "hostname"}
     most = described(root="/", write=["/usr"], hidden=["/etc"], overlay=True)
     shown = {row.wish for row in plan(most, machine=given()).rows}
     assert shown == {

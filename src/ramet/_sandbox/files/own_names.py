@@ -8,7 +8,7 @@ Source: passwd(5), group(5), hosts(5).
 
 import os
 
-from ..description import Sandbox, is_below
+from ..description import Sandbox, has_own_network, hostname_of, is_below
 from ..view import View, home_of
 
 _NAME, _SHELL = "sandbox", "/bin/sh"
@@ -16,7 +16,6 @@ _NAME, _SHELL = "sandbox", "/bin/sh"
 _ROOT, _NOBODY = 0, 65534
 _OTHER_USERS = {_ROOT: ("root", "/root"), _NOBODY: ("nobody", "/nonexistent")}
 _OTHER_GROUPS = {_ROOT: "root", _NOBODY: "nogroup"}
-_WITHOUT_HOSTS = ("none", "loopback")  # networks in which the caller's hosts are not reached
 
 
 def with_own_names(view: View, sandbox: Sandbox, uid: int, gid: int) -> View:
@@ -28,8 +27,8 @@ def with_own_names(view: View, sandbox: Sandbox, uid: int, gid: int) -> View:
         return view
     home = home_of(sandbox, view, has_own_root=True)
     texts = {"/etc/passwd": _passwd(uid, gid, home), "/etc/group": _group(gid)}
-    if sandbox.network in _WITHOUT_HOSTS:
-        texts["/etc/hosts"] = _hosts(sandbox.hostname)
+    if has_own_network(sandbox):
+        texts["/etc/hosts"] = _hosts(str(hostname_of(sandbox)))
     real = {path: _real(path, view) for path in texts}
     own = {path: text for path, text in texts.items() if _is_own(path, real[path], view)}
     replaced = {real[path] for path in own}

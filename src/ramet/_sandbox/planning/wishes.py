@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ..._limits.byte_counts import written_bytes
-from ..description import SYSCALLS, Sandbox, is_below
+from ..description import SYSCALLS, Sandbox, hostname_of, is_below
 from ..identity.marks import can_mark
 from . import remedies
 from .machine import Machine
@@ -415,8 +415,9 @@ WISHES: tuple[Wish, ...] = (
     ),
     Wish(
         "hostname",
-        lambda s: f"the host name {s.hostname!r}",
+        lambda s: f"the host name {hostname_of(s)!r}",
         (Way("a UTS namespace", _namespace("uts"), _of_namespace("uts")),),
+        lambda s: hostname_of(s) is not None,
     ),
     Wish(
         "own processes only",
