@@ -14,7 +14,7 @@ from .._setup.rows import OPTIONS
 from .._setup.step_makers import Setup, bounding_set, rlimits
 from ..errors import SandboxError
 from .amounts.amounts import within_own
-from .confinement import Confinement
+from .confinement import Confinement, without_precedence
 from .description import Sandbox, is_below
 from .files.own_files import add_layer
 from .overlay.layer import Layer
@@ -86,6 +86,9 @@ class OfPython(Confinement):
 
     def leave(self, steps: Steps) -> None:
         """See Confinement."""
+        for name, value in without_precedence():  # by the caller's /proc
+            for step in OPTIONS[name].steps:
+                step.do(_NO_SETUP, steps, value)
         super().leave(steps)
         if self.ground.is_its_own:
             # Who joins another user's namespace has memory that only the privileged may look into, and may
