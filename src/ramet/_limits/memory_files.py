@@ -45,6 +45,11 @@ NAMES = {
 }
 
 
+# Version 1 counts apart what TCP and UDP hold, and nothing as long as there is no limit; version 2 charges
+# it with all else. Source: mm/memcontrol-v1.c, memcg1_charge_skmem(); memory.rst, section 2.7.2.
+_LIMIT_OF_SOCKETS = "memory.kmem.tcp.limit_in_bytes"
+
+
 def set_limit(directory: int, version: int, budget_bytes: int, swap_bytes: int = 0) -> None:
     """Limit what all in the cgroup have together, and what may be swapped out besides."""
     names = NAMES[version]
@@ -52,6 +57,9 @@ def set_limit(directory: int, version: int, budget_bytes: int, swap_bytes: int =
     with contextlib.suppress(OSError):  # no swap is configured, or it is not counted
         both = min(budget_bytes + swap_bytes, LARGEST_BYTES)
         write(directory, names.limit_of_swap, both if version == VERSION_1 else swap_bytes)
+    if version == VERSION_1:
+        with contextlib.suppress(OSError):  # this kernel does not count it
+            write(directory, _LIMIT_OF_SOCKETS, budget_bytes)
 
 
 def is_there(directory: int) -> bool:

@@ -14,6 +14,7 @@ from .._setup.order import Steps
 from .._setup.rows import OPTIONS
 from .amounts.amounts import OTHER_TASKS, Amounts, Limits, without_core
 from .amounts.place import Place
+from .amounts.precedence import taken_back
 from .description import LEAST_OPEN_FILES, NETWORKS, Sandbox, hostname_of, is_below
 from .files.ground import Ground
 from .files.landlock import rules
@@ -31,6 +32,7 @@ from .syscalls import (
     compiled,
     without_limits_of_others,
     without_network,
+    without_snapshots,
     without_sockets_past_namespaces,
     without_ways_past_ports,
 )
@@ -41,6 +43,7 @@ _NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NEW_KINDS = ("mnt", "net", "ipc", "uts", "cgroup")
 _NONE = -1
 _FOR_ALL = 0o666
+_LIMIT_OF = {"scheduler": "RTPRIO", "nice": "NICE"}
 _CAPABILITY_SETS = ("bounding_caps", "permitted_caps", "inheritable_caps", "ambient_caps")
 
 
@@ -100,7 +103,16 @@ class Confinement:
             forbidden="notify" if self.names_calls else self.sandbox.forbidden,
             own_ipc="ipc" in self.plan.namespaces,
             keeps_namespaces=self.keeps_namespaces,
+            has_netlink=self._has_netlink,
         )
+
+    @property
+    def _has_netlink(self) -> bool:
+        """What waits in such a socket, some hundred KB, is charged to no control group.
+
+        Where there is no network it would tell of an interface that is down. Source: af_netlink.c.
+        """
+        return self.sandbox.memory is None or self.sandbox.network != "none"
 
     @property
     def is_current(self) -> bool:
@@ -142,17 +154,21 @@ class Confinement:
         if self._changes_ids_itself:
             own = self.identity
             held |= {"user": own.outer_uid, "group": own.outer_gid, "extra_groups": bytearray()}
-        held["rlimits"] = self.limits_beside(given.get("rlimits", {}))
+        held["rlimits"] = self.limits_beside(given)
+        held |= {name: value for name, value in without_precedence() if name not in given}
         if self.amounts.affinity is not None and "cpu_affinity" not in given:
             held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check(
                 "cpu_affinity", self.amounts.affinity
             )
         return held
 
-    def limits_beside(self, given: Limits) -> Limits:
-        """Its own, but for those that the caller gives."""
-        own = OPTIONS["rlimits"].kind.check("rlimits", self.rlimits)
-        return without_core({**own, **given})
+    def limits_beside(self, given: Mapping[str, Any]) -> Limits:
+        """Its own, but for those that the caller gives. given: its options, as they are when validated."""
+        own: Limits = OPTIONS["rlimits"].kind.check("rlimits", self.rlimits)
+        # Who gives what is not trusted such a priority raises it after the limits are set.
+        for option in _LIMIT_OF.keys() & given.keys():
+            own.pop(_LIMIT_OF[option], None)
+        return without_core({**own, **given.get("rlimits", {})})
 
     @property
     def rlimits(self) -> dict[str | int, tuple[int, int]]:
@@ -338,10 +354,17 @@ class Confinement:
             yield without_network(machine=os.uname().machine)
         if self.plan.filters_past_namespaces:
             yield without_sockets_past_namespaces(machine=os.uname().machine)
+        if self.plan.filters_snapshots:
+            yield without_snapshots(machine=os.uname().machine)
         if self.plan.filters_ports:
             yield without_ways_past_ports(machine=os.uname().machine)
         if self.plan.seccomp and "pid" not in self.plan.namespaces:
             yield without_limits_of_others(machine=os.uname().machine)
+
+
+def without_precedence() -> Iterator[tuple[str, Any]]:
+    """Options, as they are when validated, by which a child goes without what puts this before others."""
+    return ((name, OPTIONS[name].kind.check(name, value)) for name, value in taken_back())
 
 
 def _read_once(sandbox: Sandbox) -> tuple[tuple[int, ...], ...]:

@@ -15,7 +15,7 @@ from .._setup.step_makers import Setup, bounding_set, rlimits
 from .._setup.validate import ValidatedOptions
 from ..errors import SandboxError
 from .amounts.amounts import as_given, within_own
-from .confinement import Confinement
+from .confinement import Confinement, without_precedence
 from .description import Sandbox, is_below
 from .files.own_files import add_layer
 from .overlay.layer import Layer
@@ -74,6 +74,8 @@ class OfPython(Confinement):
     Raises SandboxError where there are no user, mount or pid namespaces.
     """
 
+    _given = _NOTHING_GIVEN  # options of the process that is confined
+
     def __init__(self, sandbox: Sandbox, others: Iterable[Confinement] = ()) -> None:
         super().__init__(sandbox, others)
         lacking = [kind for kind in _NEEDED if kind not in self.plan.namespaces]
@@ -88,6 +90,10 @@ class OfPython(Confinement):
 
     def leave(self, steps: Steps) -> None:
         """See Confinement."""
+        asked = ((name, value) for name, value in without_precedence() if name not in self._given)
+        for name, value in asked:  # by the caller's /proc
+            for step in OPTIONS[name].steps:
+                step.do(_NO_SETUP, steps, value)
         super().leave(steps)
         if self.ground.is_its_own:
             # Who joins another user's namespace has memory that only the privileged may look into, and may
@@ -123,9 +129,7 @@ class OfClone(OfPython):
 
     def options_beside(self, given: ValidatedOptions) -> dict[str, Any]:
         """The options by which the amounts hold beside those that the caller gives."""
-        options: dict[str, Any] = {
-            "rlimits": as_given(self.limits_beside(given.get("rlimits", {})))
-        }
+        options: dict[str, Any] = {"rlimits": as_given(self.limits_beside(given))}
         if self.amounts.affinity is not None and "cpu_affinity" not in given:
             options["cpu_affinity"] = self.amounts.affinity
         return options
@@ -157,8 +161,8 @@ class OfTemplate(OfPython):
                 "invalid proc for a template: expected True, since it counts its threads there before it "
                 "makes a clone; use ramet.clone(fn, sandbox=) or a program"
             )
-        super().__init__(sandbox)
         self._given = given
+        super().__init__(sandbox)
         self._refuse_without_proc()
         # Their places in what is sent. No type of this module: the template would import it, and its clones
         # pay for that.

@@ -1,7 +1,10 @@
 /* Limits, schedulers and priorities of other processes */
 #include "attempt.h"
 
+#include <linux/filter.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 ESCAPE(limits_of_victim, SEEN, "all", "lowers how many files another process may open, with prlimit")
 {
@@ -111,4 +114,36 @@ ESCAPE(own_oom_score_lowered, WORD, "some: CAP_SYS_RESOURCE", "is never killed w
 ESCAPE(group_of_victim_changed, SEEN, "none: only of a child of its own", "moves another process to its own process group")
 {
     return outcome_of(setpgid((pid_t)number("victim"), getpgrp()));
+}
+
+/* linux/in6.h cannot be included beside netinet/in.h. */
+struct flow_label_request {
+    struct in6_addr destination;
+    uint32_t label;
+    uint8_t action, share;
+    uint16_t flags, expires, linger;
+    uint32_t padding;
+};
+
+ESCAPE(flow_labels_taken, WORD, "some: IPv6", "takes flow labels of IPv6, of which the machine has 4096 in all network namespaces together")
+{
+    enum { FLOWLABEL_MANAGER = 32, GET = 0, CREATE = 1, EXCLUSIVE = 1, MANY = 16 };
+    struct flow_label_request request = {.destination = IN6ADDR_LOOPBACK_INIT, .action = GET, .share = EXCLUSIVE, .flags = CREATE, .linger = 6};
+    int taking = socket(AF_INET6, SOCK_DGRAM, 0);
+    for (int i = 0; i < MANY; i++) {
+        request.label = 0;
+        if (setsockopt(taking, IPPROTO_IPV6, FLOWLABEL_MANAGER, &request, sizeof request) < 0)
+            return outcome_of(-1);
+    }
+    return THROUGH;
+}
+
+ESCAPE(socket_filter_compiled, WORD, "all", "has the kernel compile a filter for a unix socket, for which the machine has room in net.core.bpf_jit_limit")
+{
+    struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, 0xFFFF)};
+    struct sock_fprog program = {.len = 1, .filter = code};
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) < 0)
+        return outcome_of(-1);
+    return outcome_of(setsockopt(ends[0], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
 }

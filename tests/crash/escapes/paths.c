@@ -2,12 +2,14 @@
 #include "attempt.h"
 
 #include <dirent.h>
+#include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <sys/fanotify.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -204,6 +206,12 @@ ESCAPE(shown_leased, WORD, "some: its owner or root", "takes a lease of a file t
 {
     int file = open(below("shown", "file"), O_RDONLY);
     return outcome_of(file < 0 ? -1 : fcntl(file, F_SETLEASE, F_RDLCK));
+}
+
+ESCAPE(shown_locked, WORD, "all", "locks a file that it may only read, which who locks it too would wait for")
+{
+    int file = open(below("shown", "file"), O_RDONLY);
+    return outcome_of(file < 0 ? -1 : flock(file, LOCK_EX | LOCK_NB));
 }
 
 ESCAPE(program_run, SEEN, "all", "runs a program outside")
@@ -420,6 +428,15 @@ ESCAPE(hidden_file_by_directory, SEEN, "all", "opens a file below a hidden path 
 {
     int shown = open(given("shown"), O_RDONLY | O_DIRECTORY);
     return printed(openat(shown, "./hidden/../hidden/secret", O_RDONLY));
+}
+
+ESCAPE(hidden_file_by_snapshot, SEEN, "some: directories that are subvolumes of btrfs", "opens a file below a hidden path in a snapshot of the directory around it")
+{
+    struct btrfs_ioctl_vol_args_v2 wish = {.fd = open(given("shown"), O_RDONLY | O_DIRECTORY), .name = "snapshot"};
+    int work = open(given("work"), O_RDONLY | O_DIRECTORY);
+    if (ioctl(work, BTRFS_IOC_SNAP_CREATE_V2, &wish) < 0)
+        return outcome_of(-1);
+    return printed_file(below("work", "snapshot/hidden/secret"));
 }
 
 ESCAPE(hidden_directory_renamed, SEEN, "all", "renames a hidden directory")

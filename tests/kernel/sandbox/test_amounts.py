@@ -42,6 +42,9 @@ def part(limit: int, most: int, divisor: int) -> tuple[int, int]:
 
 IN_EACH = {
     "CORE": (1, 1),
+    "RTPRIO": (0, 0),
+    "NICE": (0, 0),
+    "MEMLOCK": part(resource.RLIMIT_MEMLOCK, 8 * MEGABYTE, 2),
     "SIGPENDING": part(resource.RLIMIT_SIGPENDING, 1024, 4),
     "MSGQUEUE": part(resource.RLIMIT_MSGQUEUE, 409600, 2),
 }

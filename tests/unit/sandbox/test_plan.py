@@ -226,6 +226,26 @@ def test_without_a_filter() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wishes", "beside"),
+    [
+        ({}, False),
+        ({"hidden": ["/usr/src"]}, False),
+        ({"hidden": ["/usr/src"], "syscalls": "strict"}, False),
+        ({"syscalls": None}, False),
+        ({"hidden": ["/usr/src"], "syscalls": None, "network": "host"}, True),
+        ({"hidden": ["/usr/src"], "syscalls": "/filter.json"}, True),
+    ],
+)
+def test_what_keeps_snapshots_of_hidden_files(wishes: Any, beside: bool) -> None:
+    """Our own lists of system calls, or a filter beside, where there are such."""
+    found = plan(described(**wishes), machine=given())
+    assert found.filters_snapshots is beside
+    assert found.seccomp or not beside
+    off = plan(described(**wishes), machine=given(seccomp=Answer(errno.EINVAL, "prctl")))
+    assert off.filters_snapshots is False
+
+
+@pytest.mark.parametrize(
     ("wishes", "mechanism", "beside"),
     [
         ({}, "a network namespace", False),

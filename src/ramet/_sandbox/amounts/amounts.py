@@ -39,8 +39,13 @@ _NO_DESCRIPTOR = (
 OTHER_TASKS = 1
 
 # By limit, the most that a sandbox has, and the part of the caller's: queued signals, of which each timer
-# of timer_create() keeps one; bytes of message queues.
-_SHARED = {"SIGPENDING": (1024, 4), "MSGQUEUE": (409600, 2)}
+# of timer_create() keeps one; bytes of message queues; bytes that are locked in memory, of which SysV's are
+# counted for the user.
+_SHARED = {"SIGPENDING": (1024, 4), "MSGQUEUE": (409600, 2), "MEMLOCK": (8 << 20, 2)}
+
+# What a caller may have that is not for who is not trusted: to take precedence over all other processes.
+# Distributions give it to users who make music. Source: getrlimit(2), sched(7).
+_PRIORITIES: dict[str | int, tuple[int, int]] = {"RTPRIO": (0, 0), "NICE": (0, 0)}
 
 # Forbids a core file and a program of core_pattern alike: core(5).
 NO_CORE = (1, 1)
@@ -261,7 +266,7 @@ def _grouped(places: dict[str, CgroupPlace]) -> dict[CgroupPlace, frozenset[str]
 
 
 def _rlimits(sandbox: Sandbox, controllers: frozenset[str]) -> dict[str | int, tuple[int, int]]:
-    limits: dict[str | int, tuple[int, int]] = {"CORE": NO_CORE, **_shared()}
+    limits: dict[str | int, tuple[int, int]] = {"CORE": NO_CORE, **_PRIORITIES, **_shared()}
     if sandbox.open_files is not None:
         limits["NOFILE"] = (sandbox.open_files, sandbox.open_files)
     if sandbox.file_size is not None:

@@ -72,10 +72,11 @@ class Plan:
     ipc, uts and cgroup. ``proc``: whether it has a /proc of its own processes. ``landlock_abi``: the
     version that is used, 0 for none. ``seccomp``: whether there is a filter; ``filters_sockets``: whether
     it refuses all sockets but unix ones, for want of a network namespace; ``filters_past_namespaces``:
-    whether one beside refuses those that no network namespace holds (vsock, RDS, QIPCRTR). ``idmapped``:
-    the paths of ``read`` and ``write`` that are mounted with their ids mapped, so that the sandbox has the
-    caller's rights to them and what it writes is the caller's; ``idmap``: whether all are. ``own_id``:
-    whose rights the sandbox has otherwise. ``tree_ends_by``: what ends all that the program has started.
+    whether one beside refuses those that no network namespace holds (vsock, RDS, QIPCRTR);
+    ``filters_snapshots``: whether one refuses snapshots of file systems. ``idmapped``: the paths of
+    ``read`` and ``write`` that are mounted with their ids mapped, so that the sandbox has the caller's
+    rights to them and what it writes is the caller's; ``idmap``: whether all are. ``own_id``: whose rights
+    the sandbox has otherwise. ``tree_ends_by``: what ends all that the program has started.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class Plan:
             or self.filters_sockets
             or self.filters_ports
             or self.filters_past_namespaces
+            or self.filters_snapshots
         )
 
     @cached_property
@@ -186,6 +188,12 @@ class Plan:
         """Whether a filter refuses the sockets that no network namespace holds, as our lists do."""
         wanted = self.sandbox.network != "host" and self.sandbox.syscalls not in SYSCALLS
         return wanted and not self.filters_sockets and self.machine.seccomp.granted
+
+    @cached_property
+    def filters_snapshots(self) -> bool:
+        """Whether a filter refuses the snapshots that would show what is hidden, as our lists do."""
+        wanted = bool(self.sandbox.hidden) and self.sandbox.syscalls not in SYSCALLS
+        return wanted and self.machine.seccomp.granted
 
     @cached_property
     def own_id(self) -> OwnId:

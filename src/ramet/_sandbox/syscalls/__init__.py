@@ -6,6 +6,7 @@ from .filter import (
     of_a_call,
     without_limits_of_others,
     without_network,
+    without_snapshots,
     without_sockets_past_namespaces,
     without_ways_past_ports,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "of_a_call",
     "without_limits_of_others",
     "without_network",
+    "without_snapshots",
     "without_sockets_past_namespaces",
     "without_ways_past_ports",
 ]

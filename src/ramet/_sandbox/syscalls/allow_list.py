@@ -19,6 +19,7 @@ from .argument_rows import (
     NO_NETLINK,
     NO_OTHER_SOCKETS,
     NO_SET_IDS,
+    NO_SHARED_SOCKET_OPTIONS,
     READ_PERSONALITY,
     SOCKETS,
     either,
@@ -152,6 +153,7 @@ ALLOWED: tuple[Row, ...] = (
     *NO_NETLINK,
     *SOCKETS,
     *NO_OTHER_SOCKETS,
+    *NO_SHARED_SOCKET_OPTIONS,
     *either("ioctl", 1, tuple(_IOCTLS.values()), "terminals, sockets and copies of files"),
     Row(
         "ioctl",

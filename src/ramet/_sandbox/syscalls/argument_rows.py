@@ -38,6 +38,19 @@ NETLINK_ROUTE = 0
 PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "mptcp": 262}
 NO_PLAIN_TYPE = 0xC  # STREAM, DGRAM and RAW are 1, 2 and 3 of the four bits
 
+# include/uapi/asm-generic/socket.h, linux/in.h, linux/in6.h, linux/tcp.h
+SOL_SOCKET, SOL_TCP, SOL_IPV6 = 1, 6, 41
+SO_ATTACH_FILTER, SO_ATTACH_BPF = 26, 50
+SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF = 51, 52
+IPV6_ADD_MEMBERSHIP, IPV6_JOIN_ANYCAST, IPV6_FLOWLABEL_MGR = 20, 27, 32
+MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP = 42, 46
+TCP_MD5SIG, TCP_MD5SIG_EXT, TCP_AO_ADD_KEY = 14, 32, 38
+
+# include/uapi/linux/btrfs.h; fs/bcachefs/bcachefs_ioctl.h
+BTRFS_IOC_SNAP_CREATE, BTRFS_IOC_SNAP_CREATE_V2 = 0x50009401, 0x50009417
+BTRFS_IOC_SNAP_DESTROY, BTRFS_IOC_SNAP_DESTROY_V2 = 0x5000940F, 0x5000943F
+BCH_IOCTL_SUBVOLUME_CREATE, BCH_IOCTL_SUBVOLUME_DESTROY = 0x4020BC10, 0x4020BC11
+
 # include/uapi/asm-generic/ioctls.h
 TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423
 
@@ -231,6 +244,22 @@ NO_LARGE_ATTRIBUTES = (
     ),
 )
 
+# What is hidden is covered by a mount, which a snapshot of the directory around it has not: the file lies
+# there with its owner, whom the sandbox may be. Removing a subvolume does not look at mounts either. No
+# profile refuses it; who is not root may do it, and the programs btrfs and bcachefs alone need it.
+# Source: fs/btrfs/ioctl.c, __btrfs_ioctl_snap_create(), btrfs_ioctl_snap_destroy().
+NO_SNAPSHOTS = tuple(
+    Row("ioctl", EPERM, (is_(1, request),), "copies directories with what is hidden in them")
+    for request in (
+        BTRFS_IOC_SNAP_CREATE,
+        BTRFS_IOC_SNAP_CREATE_V2,
+        BTRFS_IOC_SNAP_DESTROY,
+        BTRFS_IOC_SNAP_DESTROY_V2,
+        BCH_IOCTL_SUBVOLUME_CREATE,
+        BCH_IOCTL_SUBVOLUME_DESTROY,
+    )
+)
+
 TERMINALS = (
     Row("ioctl", EPERM, (is_(1, TIOCSTI),), "types into the terminal of who started the sandbox"),
     Row("ioctl", EPERM, (is_(1, TIOCLINUX),), "pastes into a console, as TIOCSTI types"),
@@ -273,6 +302,47 @@ NO_OTHER_SOCKETS = (
     # The kernel loads the family's module before it says that the family has no pairs.
     Row("socketpair", ALLOW, (is_(0, AF_UNIX),), _PLAIN),
     Row("socketpair", error(errno.EAFNOSUPPORT), why="loads the family's module, as socket does"),
+)
+# What no namespace and no control group holds. The profiles let them pass.
+# * A filter of a socket, also of a unix one, is compiled: the code of all together has a limit on the
+#   machine, net.core.bpf_jit_limit, at which nobody else's filters of system calls are compiled. Where
+#   the kernel runs no others, no program can take one.
+# * Flow labels: 4096 of them, of all network namespaces together. Who has no CAP_NET_ADMIN gets none
+#   when most are taken.
+# * A group of IPv6 takes some hundred bytes to some KB, and a socket joins two thousand. (Of IPv4 it
+#   joins 20, net.ipv4.igmp_max_memberships.)
+# * A key that signs segments of TCP takes some hundred bytes, and a socket has a thousand; programs
+#   that tell routers of routes have them.
+# ping goes on without. Source: net/core/filter.c; kernel/bpf/core.c, bpf_jit_charge_modmem();
+# net/ipv6/ip6_flowlabel.c, mem_check(); net/ipv6/mcast.c; net/ipv4/tcp_ipv4.c, tcp_md5_do_add().
+_OF_ALL = "takes of what the whole machine has, and counts for nobody"
+NO_SHARED_SOCKET_OPTIONS = tuple(
+    Row("setsockopt", error(number), (is_(1, level), is_(2, option)), _OF_ALL, quiet=True)
+    for level, number, options in (
+        (
+            SOL_SOCKET,
+            errno.ENOPROTOOPT,
+            (
+                SO_ATTACH_FILTER,
+                SO_ATTACH_BPF,
+                SO_ATTACH_REUSEPORT_CBPF,
+                SO_ATTACH_REUSEPORT_EBPF,
+            ),
+        ),
+        (SOL_TCP, errno.ENOPROTOOPT, (TCP_MD5SIG, TCP_MD5SIG_EXT, TCP_AO_ADD_KEY)),
+        (SOL_IPV6, errno.ENOPROTOOPT, (IPV6_FLOWLABEL_MGR,)),
+        (
+            SOL_IPV6,
+            errno.ENODEV,
+            (
+                IPV6_ADD_MEMBERSHIP,
+                IPV6_JOIN_ANYCAST,
+                MCAST_JOIN_GROUP,
+                MCAST_JOIN_SOURCE_GROUP,
+            ),
+        ),
+    )
+    for option in options
 )
 # Where there is no network namespace.
 NO_NETWORK = (

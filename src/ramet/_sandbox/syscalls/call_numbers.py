@@ -438,10 +438,17 @@ AUDIT_ARCH: Mapping[str, int] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 # What each runs of programs for 32 bits, i386 and arm: EM_386 and EM_ARM with the bit for little endian.
 AUDIT_ARCH_OF_32_BITS: Mapping[str, int] = {"x86_64": 0x40000003, "aarch64": 0x40000028}
-# There the calls that make sockets. Source: syscall_32.tbl of arch/x86, arch/arm/tools/syscall.tbl.
+# There the calls that make sockets, and ioctl. Source: syscall_32.tbl of arch/x86,
+# arch/arm/tools/syscall.tbl.
 NUMBERS_OF_32_BITS: Mapping[str, Mapping[str, int]] = {
-    "x86_64": {"socketcall": 102, "socket": 359, "socketpair": 360, "io_uring_setup": 425},
-    "aarch64": {"socket": 281, "socketpair": 288, "io_uring_setup": 425},
+    "x86_64": {
+        "ioctl": 54,
+        "socketcall": 102,
+        "socket": 359,
+        "socketpair": 360,
+        "io_uring_setup": 425,
+    },
+    "aarch64": {"ioctl": 54, "socket": 281, "socketpair": 288, "io_uring_setup": 425},
 }
 
 # A call by the x32 ABI has the architecture of x86_64, and this bit in its number.

@@ -2,8 +2,9 @@
 
 Compared with Docker's profile, systemd's groups of calls, flatpak's filter and sandlock's list, of
 2026: where a row differs from one of them, its comment says why. What none of them refuses and is
-refused here: CLONE_PARENT, line disciplines, and pairs and protocols of sockets that load modules. To
-make set-user-ID programs is refused by systemd alone, where it is asked for.
+refused here: CLONE_PARENT, line disciplines, snapshots, options of sockets that take of what the
+whole machine has, and pairs and protocols of sockets that load modules. To make set-user-ID programs is
+refused by systemd alone, where it is asked for.
 """
 
 from .argument_rows import (
@@ -15,6 +16,8 @@ from .argument_rows import (
     NO_LEASES,
     NO_OTHER_SOCKETS,
     NO_SET_IDS,
+    NO_SHARED_SOCKET_OPTIONS,
+    NO_SNAPSHOTS,
     PERSONALITY,
     PROCESS_CONTROL,
     SOCKETS,
@@ -31,10 +34,12 @@ DENIED: tuple[Row, ...] = (
     *NO_SET_IDS,
     *NO_LARGE_ATTRIBUTES,
     *NO_LEASES,
+    *NO_SNAPSHOTS,
     *TERMINALS,
     *SOCKETS,
     *NETLINK_ROUTES,
     *NO_OTHER_SOCKETS,
+    *NO_SHARED_SOCKET_OPTIONS,
     *PROCESS_CONTROL,
     *PERSONALITY,
     # ---- namespaces and mounts
@@ -66,8 +71,17 @@ DENIED: tuple[Row, ...] = (
     ),
     Row("pidfd_getfd", EPERM, why="takes descriptors of other processes"),
     Row("kcmp", EPERM, why="compares addresses of the kernel's objects, which helps to guess them"),
-    # mbind and set_mempolicy, which Docker refuses and flatpak as well, concern the own memory: numpy's
-    # and MPI's programs for machines with several nodes use them.
+    # set_mempolicy, which Docker refuses and flatpak as well, concerns the own memory: programs for
+    # machines with several nodes use it. mbind, which they refuse too, keeps as many policies as there are
+    # pages in a file in memory, also of pages that are not there, and no control group is charged for
+    # them; libnuma and OpenBLAS go on.
+    # Source: mm/mempolicy.c, mpol_set_shared_policy().
+    Row(
+        "mbind set_mempolicy_home_node",
+        EPERM,
+        why="takes memory of the kernel that counts for nobody",
+        quiet=True,
+    ),
     Row("move_pages migrate_pages", EPERM, why="moves pages, as attacks on the kernel's memory do"),
     # ---- large interfaces, where kernels fail
     # Docker refuses them since 2023; systemd and flatpak do not.

@@ -11,8 +11,10 @@ from .argument_rows import (
     KEPT_BY_TEMPLATES,
     NO_CORE_LIMIT,
     NO_LIMITS_OF_OTHERS,
+    NO_NETLINK,
     NO_NETWORK,
     NO_OTHER_RIGHTS,
+    NO_SNAPSHOTS,
     NO_SOCKETS_PAST_NAMESPACES,
     NO_WAYS_PAST_PORTS,
 )
@@ -74,6 +76,7 @@ def compiled(
     forbidden: str = "refuse",
     keeps_namespaces: bool = False,
     own_ipc: bool = True,
+    has_netlink: bool = True,
 ) -> Filter:
     """The filter for ``Sandbox.syscalls``.
 
@@ -85,6 +88,7 @@ def compiled(
     setns(). With it clone() may have CLONE_PARENT, too: its calls take ``of_a_call()`` beside.
     ``own_ipc``: whether the sandbox has an ipc namespace of its own; without one "default" refuses System
     V's shared memory, semaphores and queues as well, and POSIX's queues.
+    ``has_netlink``: whether "default" lets programs ask which interfaces there are, as "strict" does not.
 
     A file's own answers count, but "kill" and "notify" take the place of each errno other than ENOSYS and
     0, and "notify" that of SCMP_ACT_KILL, SCMP_ACT_KILL_THREAD and SCMP_ACT_KILL_PROCESS.
@@ -106,7 +110,7 @@ def compiled(
         )
     wanted = os.fspath(wanted)
     if wanted in ("default", "strict"):
-        return _of_word(wanted, machine, forbidden, keeps_namespaces, own_ipc)
+        return _of_word(wanted, machine, forbidden, keeps_namespaces, (own_ipc, has_netlink))
     from .container_file import read_bytes
 
     content = read_bytes(wanted)
@@ -171,6 +175,18 @@ def without_sockets_past_namespaces(*, machine: str) -> Filter:
 
 
 @lru_cache(maxsize=2)
+def without_snapshots(*, machine: str) -> Filter:
+    """The filter beside one that is not ours, or none: of snapshots, which show what is hidden.
+
+    ``machine``: "x86_64" or "aarch64". Programs for 32 bits go on as well.
+
+    Source: seccomp(2); fs/btrfs/ioctl.c.
+    """
+    policy = Policy(NO_SNAPSHOTS, ALLOW, ALLOW, None)
+    return Filter(compiled_rows(policy, machine, KILL_PROCESS, with_32_bits=True), machine)
+
+
+@lru_cache(maxsize=2)
 def without_ways_past_ports(*, machine: str) -> Filter:
     """The filter beside, where Landlock names the ports of TCP: of what connects past its rules.
 
@@ -183,14 +199,16 @@ def without_ways_past_ports(*, machine: str) -> Filter:
 
 @lru_cache(maxsize=64)
 def _of_word(
-    word: str, machine: str, forbidden: str, keeps_namespaces: bool, own_ipc: bool
+    word: str, machine: str, forbidden: str, keeps_namespaces: bool, has: tuple[bool, bool]
 ) -> Filter:
+    own_ipc, has_netlink = has
     newest = max(NAMES[machine])
     if word == "strict":
         policy = Policy(ALLOWED, EPERM, ENOSYS, newest)
     else:
-        rows = DENIED if own_ipc else (*DENIED, *IPC_OF_OTHERS)
-        policy = Policy(rows, ALLOW, ENOSYS, newest)
+        before = () if has_netlink else NO_NETLINK
+        after = () if own_ipc else IPC_OF_OTHERS
+        policy = Policy((*before, *DENIED, *after), ALLOW, ENOSYS, newest)
     return _compiled(policy, machine, forbidden, keeps_namespaces, 0)
 
 

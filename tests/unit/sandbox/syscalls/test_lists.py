@@ -6,7 +6,12 @@ from functools import cache
 
 import pytest
 
-from ramet._sandbox.syscalls import compiled, of_a_call, without_sockets_past_namespaces
+from ramet._sandbox.syscalls import (
+    compiled,
+    of_a_call,
+    without_snapshots,
+    without_sockets_past_namespaces,
+)
 from ramet._sandbox.syscalls.call_numbers import NUMBERS
 
 from ....bpf_interpreter import answer
@@ -137,7 +142,7 @@ PRCTLS = [
 ]
 # What is answered alike where a forbidden call ends the process, beside what is not there.
 QUIET = {
-    "default": every(["setrlimit setxattr lsetxattr fsetxattr"]),
+    "default": every(["setrlimit setxattr lsetxattr fsetxattr", "mbind set_mempolicy_home_node"]),
     "strict": every(
         [
             "setrlimit setxattr lsetxattr fsetxattr",
@@ -199,6 +204,16 @@ UNASSIGNED = {
     "x86_64": [*range(337, 424), *range(472, 501)],
     "aarch64": [*range(244, 260), *range(295, 424), *range(472, 501)],
 }
+# Of btrfs and bcachefs: two requests that make them, two that remove subvolumes, and both of bcachefs.
+SNAPSHOTS = (0x50009401, 0x50009417, 0x5000940F, 0x5000943F, 0x4020BC10, 0x4020BC11)
+# Options of setsockopt() by their level that take of what the whole machine has.
+ENODEV, ENOPROTOOPT = 0x50013, 0x5005C
+OF_THE_MACHINE = {
+    **{(1, option): ENOPROTOOPT for option in (26, 50, 51, 52)},
+    **{(6, option): ENOPROTOOPT for option in (14, 32, 38)},
+    (41, 32): ENOPROTOOPT,
+    **{(41, option): ENODEV for option in (20, 27, 42, 46)},
+}
 # What libseccomp 2.6.0 does not know: open_tree_attr, file_getattr, file_setattr, listns, rseq_slice_yield;
 # and on x86_64 uprobe.
 NOT_IN_LIBSECCOMP = {
@@ -210,6 +225,7 @@ UPROBE = 336
 ARGUMENTS = (
     *(RLIMIT_CORE, PR_FUTEX_HASH, LARGEST_ATTRIBUTE, LARGEST_ATTRIBUTE + 1),
     *(0, 1, 2, 7, 8, 16, 35, 0xFFFF, 0x20000, 0x20008, 0x40000, 0x60000, 0xFFFFFFFF, (1 << 64) - 1),
+    *(*SNAPSHOTS, SNAPSHOTS[0] | HIGH, SNAPSHOTS[0] + 1),
     *(0x5401, 0x5412, 0x541B, 0x541C, 0x5423, HIGH, HIGH | 0x5412, HIGH | 1, HIGH | 35, 1 << 32),
     *(A_THREAD, A_FORK, A_VFORK, CLONE_PARENT, CLONE_NEWTIME, CLONE_FS | CLONE_FILES, *NAMESPACES),
     *(A_FORK | namespace | HIGH for namespace in NAMESPACES),
@@ -223,6 +239,8 @@ def add_amounts(oracle: Oracle) -> None:
     oracle.add("setrlimit", DONE, masked(0, LOW, RLIMIT_CORE))
     for name in SETTING_ATTRIBUTES:
         oracle.add(name, E2BIG, (3, "GT", LARGEST_ATTRIBUTE, 0))
+    for name in ("mbind", "set_mempolicy_home_node"):
+        oracle.add(name, EPERM)
 
 
 def default_oracle(machine: str) -> bytes:
@@ -238,7 +256,7 @@ def default_oracle(machine: str) -> bytes:
     for bit in (1 << place for place in range(64)):
         if not bit & harmless:
             oracle.add("unshare", EPERM, masked(0, bit, bit))
-    for request in (0x5412, 0x541C, 0x5423):
+    for request in (0x5412, 0x541C, 0x5423, *SNAPSHOTS):
         oracle.add("ioctl", EPERM, masked(1, LOW, request))
     oracle.add("prctl", EPERM, masked(0, LOW, 35))
     oracle.add("prctl", EPERM, masked(0, LOW, 0x59616D61))
@@ -358,6 +376,30 @@ def test_a_template_gives_each_call_its_limit_of_a_core(word: str, machine: str)
     assert answer(ours, arch, prlimit, [2, RLIMIT_CORE, 4096, 0]) == EPERM
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("word", ["default", "strict"])
+def test_options_of_sockets_that_the_whole_machine_has(word: str, machine: str) -> None:
+    """Those of three levels are refused, whatever the upper halves have; all others pass."""
+    ours, arch = compiled(word, machine=machine).program, ARCHITECTURES[machine]
+    setsockopt = number(machine, "setsockopt")
+    for level, option in itertools.product((0, 1, 2, 6, 17, 41, 58, 255), range(90)):
+        expected = OF_THE_MACHINE.get((level, option), ALLOW)
+        for high, low in itertools.product((0, HIGH), repeat=2):
+            assert answer(ours, arch, setsockopt, [3, high | level, low | option]) == expected
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_without_netlink(machine: str) -> None:
+    """The default list has routes of netlink or none; the strict one has none."""
+    arch, socket = ARCHITECTURES[machine], number(machine, "socket")
+    for word, has_netlink in itertools.product(("default", "strict"), (True, False)):
+        ours = compiled(word, machine=machine, has_netlink=has_netlink).program
+        routes = ALLOW if word == "default" and has_netlink else EAFNOSUPPORT
+        assert answer(ours, arch, socket, [16, 3, 0]) == routes
+        assert answer(ours, arch, socket, [16, 3, 9]) == EAFNOSUPPORT
+        assert answer(ours, arch, socket, [1, 1, 0]) == ALLOW
+
+
 FLAGS = (0, 0o1, 0o2, 0o100, 0o1101, 0o20200000, 0o20000001, 0o20040002, HIGH, HIGH | 0o100)
 OTHER_FLAGS = (
     0o200000,
@@ -457,6 +499,20 @@ def test_sockets_by_socketcall() -> None:
         expected = EAFNOSUPPORT if which in (1, 8) else ALLOW  # SYS_SOCKET, SYS_SOCKETPAIR
         assert answer(ours, 0x40000003, 102, [which, 1000]) == expected
     assert answer(ours, 0xC00000B7, 198, [1, 1, 0]) == KILL_PROCESS  # of another machine
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_snapshots_alone(machine: str) -> None:
+    """They are refused to programs of 64 and of 32 bits, and all else passes."""
+    ours, ioctl = without_snapshots(machine=machine).program, number(machine, "ioctl")
+    of_32_bits = {"x86_64": 0x40000003, "aarch64": 0x40000028}[machine]
+    for arch, call in ((ARCHITECTURES[machine], ioctl), (of_32_bits, 54)):
+        for request in SNAPSHOTS:
+            assert answer(ours, arch, call, [3, request]) == EPERM
+            assert answer(ours, arch, call, [3, HIGH | request]) == EPERM
+            assert answer(ours, arch, call, [3, request ^ 0x40]) == ALLOW
+        others = {answer(ours, arch, other, [3, SNAPSHOTS[0]]) for other in {*range(500)} - {call}}
+        assert others == {ALLOW}
 
 
 INET_REFUSED = [
