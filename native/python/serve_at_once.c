@@ -1,5 +1,5 @@
 /*
- * What a clone of a template does that serves plain calls, without Python: _begin() of in_template/template_process.py does the
+ * What a clone of a template does that serves plain calls, without Python: _begin() of in_template/clones_for_calls.py does the
  * same for all others. In a new clone each of its functions costs some pages, which are copied when they are written to.
  */
 #define _GNU_SOURCE

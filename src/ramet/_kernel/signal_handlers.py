@@ -1,7 +1,6 @@
 """Exceptions of the caller's signal handlers, which may come out of any line of Python."""
 
 import _signal  # type: ignore[import-not-found] # module signal makes an enum of each
-from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 __all__ = ["is_from_handler", "is_ours"]
@@ -19,10 +18,13 @@ def is_from_handler(error: BaseException) -> bool:
     return any(map(_has_what_it_interrupted, others)) or any(map(_is_handlers, others))
 
 
-def _frames(entry: TracebackType | None) -> Iterator[FrameType]:
+def _frames(entry: TracebackType | None) -> list[FrameType]:
+    """A list: what a handler raises as an unfinished generator is ended would be lost."""
+    found = []
     while entry is not None:
-        yield entry.tb_frame
+        found.append(entry.tb_frame)
         entry = entry.tb_next
+    return found
 
 
 def is_ours(frame: FrameType) -> bool:

@@ -545,7 +545,7 @@ def test_a_block_ends_without_room(
                     monkeypatch.setattr(threading.Thread, "start", _no_thread)
                 else:
                     meanwhile.enter_context(free_descriptors(lacking.endswith("loop")))
-            thread = made._pool._thread
+            thread = made._pool._threads.serving
             assert thread is not None
             assert not thread.is_alive()
 

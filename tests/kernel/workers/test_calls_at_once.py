@@ -34,16 +34,16 @@ SANDBOXES = pytest.mark.parametrize(
 
 def count_in_python() -> None:
     """In the template: its clones can tell whether Python has begun their call."""
-    from ramet._workers.in_template import template_process
+    from ramet._workers.in_template.clones_for_calls import ClonesForCalls
 
-    begins = template_process._Template._begin
+    begins = ClonesForCalls._begin
 
     def counted(self: Any, begun: Any) -> int:
         if begun[0].kind == MAKE:  # a tuple, where the core has made it
             os.environ["BEGUN_IN_PYTHON"] = "yes"
         return begins(self, begun)
 
-    template_process._Template._begin = counted  # type: ignore[method-assign]
+    ClonesForCalls._begin = counted  # type: ignore[method-assign]
 
 
 def forks() -> int:
@@ -180,15 +180,15 @@ def test_a_caller_that_wants_nothing_any_more_is_left() -> None:
 
 def let_a_step_fail() -> None:
     """In the template: the first, of clones that the core makes alone."""
-    from ramet._workers.in_template import template_process
+    from ramet._workers.in_template.clones_for_calls import ClonesForCalls
 
-    made = template_process._Template._at_once
+    made = ClonesForCalls.at_once
 
     def failing(self: Any, *arguments: Any, **options: Any) -> Any:
         plans = (Plan([("SETNS", -1, clone_bits.NEWPID)]),)
         return made(self, *arguments, **options)._replace(plans=plans)  # type: ignore[union-attr]
 
-    template_process._Template._at_once = failing  # type: ignore[method-assign]
+    ClonesForCalls.at_once = failing  # type: ignore[method-assign]
 
 
 @needs_all

@@ -21,8 +21,9 @@ import pytest
 import ramet
 from ramet import DeadlineExceeded, Executor, Template
 from ramet._core import wait_readable
-from ramet._workers.executor import pool, worker
+from ramet._workers.executor import processes, worker
 from ramet._workers.executor.pool import Pool
+from ramet._workers.executor.processes import Processes
 from ramet._workers.executor.worker import Worker
 from ramet._workers.template.called_child import CalledChild
 
@@ -217,9 +218,9 @@ def test_an_idle_process_may_die_as_it_is_asked() -> None:
     with Executor(1, reuse=1000) as executor:
         for turns in range(repeated(60)):
             assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
-            until(lambda: executor._pool._idle)
+            until(lambda: executor._pool._processes.idle)
             with suppress(IndexError, ProcessLookupError):
-                signal.pidfd_send_signal(executor._pool._idle[0].pidfd, signal.SIGKILL)
+                signal.pidfd_send_signal(executor._pool._processes.idle[0].pidfd, signal.SIGKILL)
             sum(range(turns * 200))  # more or less time for it to be gone
             with suppress(ramet.ChildDied):  # who had got it
                 assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
@@ -243,12 +244,12 @@ def test_an_outcome_may_be_quicker_than_who_sent_the_call(monkeypatch: pytest.Mo
 
     with Executor(1, reuse=1000) as executor:
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
-        until(lambda: executor._pool._idle)
+        until(lambda: executor._pool._processes.idle)
         monkeypatch.setattr(Worker, "send", sends)
         monkeypatch.setattr(CalledChild, "_next_outcome", hears)
         for _ in range(repeated(20)):
             assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
-            until(lambda: executor._pool._idle)
+            until(lambda: executor._pool._processes.idle)
 
 
 class Raises:
@@ -344,7 +345,7 @@ def test_an_event_of_a_number_that_another_had_ends_nothing(tmp_path: Path) -> N
         until(lambda: pool._awaited)
         (worker,) = pool._awaited.workers
         was_heard = threading.Event()
-        pool._order(lambda: pool._look_at(worker.pidfd))
+        pool._order(lambda: pool._processes._look_at(worker.pidfd))
         pool._order(was_heard.set)
         assert was_heard.wait(SECONDS)
         fifo.write_text("the outcome")
@@ -481,20 +482,20 @@ def test_an_order_that_comes_with_a_deadline_is_carried_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As a cancellation is one: the look at what came in time takes no wake from it."""
-    look_at_deadlines = Pool._look_at_deadlines
+    look_at_deadlines = Processes.look_at_deadlines
     is_done, is_ordered = threading.Event(), threading.Event()
 
-    def looks(pool: Pool) -> None:
+    def looks(processes: Processes) -> None:
         if not is_ordered.is_set():
             is_ordered.set()
-            pool._order(is_done.set)
-        look_at_deadlines(pool)
+            executor._pool._order(is_done.set)
+        look_at_deadlines(processes)
 
     with Executor(1) as executor:
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
         until(lambda: not executor._pool._awaited)
-        monkeypatch.setattr(Pool, "_has_expired", lambda pool, now: True)
-        monkeypatch.setattr(Pool, "_look_at_deadlines", looks)
+        monkeypatch.setattr(Processes, "_has_expired", lambda _, now: True)
+        monkeypatch.setattr(Processes, "look_at_deadlines", looks)
         executor._pool._awaited.wake()
         assert is_done.wait(SECONDS)
 
@@ -593,7 +594,7 @@ def test_a_process_that_runs_a_call_may_have_its_number_by_then(
             assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
         (tmp_path / "end").write_text("of the call")
         assert running.result(PATIENT_SECONDS) == "of the call"
-        until(lambda: process in pool._idle)
+        until(lambda: process in pool._processes.idle)
         assert executor.submit(abs, -2).result(PATIENT_SECONDS) == 2
         assert process.served == 2
 
@@ -769,7 +770,7 @@ def test_a_process_that_does_not_end_after_its_last_call_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where no pid namespace has ended it at once; the end of the executor waited for it."""
-    monkeypatch.setattr(pool, "_END_SECONDS", 0.1)
+    monkeypatch.setattr(processes, "_END_SECONDS", 0.1)
     with Executor(1) as executor:
         kept = executor.submit(_keeps_its_process)
         assert isinstance(kept.exception(PATIENT_SECONDS), KeyError)

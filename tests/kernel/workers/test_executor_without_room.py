@@ -158,7 +158,7 @@ def test_a_handler_that_raises_while_a_call_is_put_back(
         room.size = 8
         assert running.cancel()
         assert executor.submit(abs, -2).result(SECONDS) == 2, where
-        until(lambda: not pool._pending and not pool._tally.active)
+        until(lambda: not pool._tally.pending and not pool._tally.active)
         if not where:
             break
     assert step > 30
@@ -169,6 +169,7 @@ def test_a_handler_may_kill_all_calls_while_one_is_put_back(
 ) -> None:
     """It does not begin later."""
     running = executor.submit(signal.pause)
+    until(lambda: executor._pool._awaited)  # it runs: it may have waited for a spare
     until(executor._pool._template._has_spare)
 
     def kills(template: Template, *asked: Any) -> Any:
@@ -242,7 +243,7 @@ def test_no_room_for_what_an_idle_process_is_to_get(lacking: str) -> None:
     with ramet.Executor(2, reuse=100, spares=0, capture_output=captures) as executor:
         running = executor.submit(signal.pause)
         assert executor.submit(len, b"").result(SECONDS) == 0
-        until(lambda: len(executor._pool._idle) == 1)
+        until(lambda: len(executor._pool._processes.idle) == 1)
         with free_descriptors(0):
             waiting = executor.submit(len, bytearray(argument))
             assert running.cancel()
@@ -262,7 +263,7 @@ def _pass_often(executor: ramet.Executor) -> None:
         passed = threading.Event()
         executor._pool._order(passed.set)
         assert passed.wait(SECONDS)
-        until(lambda: executor._pool._beside is None)
+        until(lambda: executor._pool._threads.beside is None)
 
 
 @pytest.mark.filterwarnings("ignore::ramet.TemplateRestarted")

@@ -109,7 +109,7 @@ def test_the_place_of_a_call_that_did_not_begin_is_free_again(reuse: int) -> Non
     before = {*procfs.children(os.getpid())}
     with ramet.Executor(1, reuse=reuse, timeout=SECONDS, spares=1) as executor:
         for step in itertools.count(1):
-            until(lambda: executor._pool._idle or executor._pool._template._has_spare())
+            until(lambda: executor._pool._processes.idle or executor._pool._template._has_spare())
             where = interrupted(lambda: executor.submit(abs, -1), step)
             assert executor.submit(abs, -2).result(SECONDS) == 2, where
             if not where and step > 30:  # a submission that another thread begins has fewer places

@@ -36,15 +36,15 @@ def dies_before_it_tells() -> None:
 
 def dies_after_the_init() -> None:
     """In the template: it is killed when the call's pid namespace is made, and no clone is in it."""
-    from ramet._workers.in_template import template_process
+    from ramet._workers.in_template.pid_namespaces import PidNamespaces
 
-    makes = template_process._Template._new_namespace
+    makes = PidNamespaces.new
 
     def dies(*arguments: Any, needed: bool) -> None:
         makes(*arguments, needed=needed)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    template_process._Template._new_namespace = dies  # type: ignore[method-assign,assignment]
+    PidNamespaces.new = dies  # type: ignore[method-assign,assignment]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import pytest
 
 import ramet
 from ramet import ChildDied, Executor, clone
-from ramet._workers.executor import pool
+from ramet._workers.executor import processes
 from ramet._workers.in_call import trackers
 
 from ...constants import PATIENT_SECONDS
@@ -157,12 +157,12 @@ def test_nor_does_a_process_that_waits_for_another_call() -> None:
 @pytest.mark.usefixtures("may_leave")
 def test_one_that_waits_and_does_not_end_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is killed."""
-    monkeypatch.setattr(pool, "_FINISH_SECONDS", 0.1)
+    monkeypatch.setattr(processes, "_FINISH_SECONDS", 0.1)
     with Executor(1, reuse=100) as executor:
         future = executor.submit(_queue)
         assert future.result(PATIENT_SECONDS) == 3
-        until(lambda: executor._pool._idle)
-        executor._pool._idle[0].child.send_signal(signal.SIGSTOP)
+        until(lambda: executor._pool._processes.idle)
+        executor._pool._processes.idle[0].child.send_signal(signal.SIGSTOP)
     assert future.tree_ended_by
 
 

@@ -685,8 +685,8 @@ def test_a_process_that_reads_no_other_call_is_replaced(monkeypatch: pytest.Monk
     monkeypatch.setattr(worker, "_READING_SECONDS", SOON)
     with untrusted() as template, ramet.Executor(1, template=template, reuse=1000) as executor:
         assert executor.submit(answers_unread).result(PATIENT_SECONDS) == 5
-        until(lambda: executor._pool._idle)
-        deaf = executor._pool._idle[0].child
+        until(lambda: executor._pool._processes.idle)
+        deaf = executor._pool._processes.idle[0].child
         until(lambda: executor.submit(len, bytes(50_000)).result(PATIENT_SECONDS) == 50_000)
     assert deaf.wait().signal == 9
 

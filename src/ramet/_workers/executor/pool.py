@@ -1,8 +1,8 @@
-"""What runs an executor's calls: which are pending and which run, and the thread that waits for them.
+"""What runs an executor's calls: which are pending, and who begins one, and when.
 
 A call is begun by the thread that submits it, if a process is at hand; else by the pool's thread, when one
-is free. That thread waits for outcomes, ends and deadlines; where a call has to wait for the template to
-start again, a thread beside it begins that.
+is free. That thread waits for outcomes, ends and deadlines (processes.py); where a call has to wait for the
+template to start again, a thread beside it begins that.
 """
 
 import itertools
@@ -13,37 +13,27 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import InvalidStateError
 from contextlib import suppress
-from typing import Any
 
-from ..._core import Held, reads_call, wait_readable
+from ..._core import Held, reads_call
 from ..._kernel.signal_handlers import is_from_handler
-from ..._process.result_channel import NOTHING, RAISED
-from ...errors import died
 from ..in_call import reading_call
 from ..template.abandoned_start import AbandonableStart
 from . import interpreter_end
-from .awaited import Awaited
 from .call import Call
 from .call_future import CallFuture
-from .deadlines import Deadlines
 from .learning import Learning
+from .pool_threads import PoolThreads
+from .processes import Processes
 from .tally import Counts, Tally
 from .tree_template import TreeTemplate
-from .worker import NO_ROOM, Rules, Worker, expire
+from .worker import NO_ROOM, Rules, Worker
 
 _log = logging.getLogger("ramet.executor")
-# How long a process may take to end whose last call is over, or that has closed its channel.
-_END_SECONDS = 2.0
-# How long one may take to remove what its calls have left: trackers.py takes a second less at most.
-_FINISH_SECONDS = 5.0
-# epoll_wait(2) counts milliseconds in a C int; who wakes up before a deadline waits again.
-_LONGEST_SECONDS = 86_400.0
 
 
 class Pool:
-    """Calls, and the processes that run them. The template ends with it if it is its own."""
+    """Calls, from their submission to their beginning. The template ends with it if it is its own."""
 
     def __init__(
         self,
@@ -58,26 +48,24 @@ class Pool:
         self._maker = os.getpid()
         # A signal handler may come in the middle, and submit as well.
         self._lock = threading.RLock()
-        self._pending: deque[Call] = deque()
-        self._idle: list[Worker] = []
         self._orders: deque[Callable[[], object]] = deque()
-        self._ending: list[Worker] = []  # by themselves
         self._must_answer_by = math.inf  # the template that is asked for a clone
         self._attempts = 0  # to begin a call, also one that was put back
         self._signal: tuple[int, int] = 0, 0  # the last for all calls, of those until that attempt
         self._numbers = itertools.count()
-        self._deadlines = Deadlines()
         self._tally = Tally(progress)
-        self._thread: threading.Thread | None = None
+        self._threads = PoolThreads()
         self._end_of_thread = CallFuture[None]()
-        self._beside: threading.Thread | None = None  # which begins calls for that one
         self._beside_lacked_room = False
         self._starts = AbandonableStart()  # of the template, by that thread
         self._is_closing = False
         self._cancels = False  # what is pending
         self._has_lacked_room = False
         self._failure: BaseException | None = None  # of the thread
-        self._awaited = Awaited(self._lock)
+        self._processes = Processes(
+            template, rules, learning, self._tally, self._threads, self._lock
+        )
+        self._awaited = self._processes.awaited
         if learning is not None:
             # A clone that is awaited comes of the new process.
             learning.when_started = self._awaited.wake
@@ -95,7 +83,7 @@ class Pool:
             reading_call.refuse_while_imported(call.fn)
         with Held(self._lock) as take:
             take()
-            if self._thread is None and not (self._is_closing or interpreter_end.is_begun):
+            if self._threads.serving is None and not (self._is_closing or interpreter_end.is_begun):
                 self._start_thread()
             if self._is_closing:  # also by a signal handler, as the thread was started
                 raise RuntimeError("cannot schedule new futures after shutdown")
@@ -104,19 +92,19 @@ class Pool:
             call.number = next(self._numbers)
             call.future._kill = lambda _: self._cancelled(call)
             self._tally.submitted += 1
-            self._pending.append(call)
-            self._template.calls_that_wait = len(self._pending)
-            is_next = len(self._pending) == 1 and self._tally.active < self._rules.most
+            self._tally.pending.append(call)
+            self._template.calls_that_wait = len(self._tally.pending)
+            is_next = len(self._tally.pending) == 1 and self._tally.active < self._rules.most
         if is_next and self._has_process():
             self._begin_next()
-        if self._pending:  # also by others meanwhile, for whom that thread has asked for a clone
+        if self._tally.pending:  # also of others, for which that thread has asked for a clone
             self._awaited.wake()
-        self._tell()
+        self._processes.tell()
 
     def _has_process(self) -> bool:
         """Whether one waits for a call, which the calling thread then begins at once."""
         try:
-            idle = self._idle[-1]
+            idle = self._processes.idle[-1]
         except IndexError:
             return self._template._has_spare()
         return not idle.is_outdated
@@ -136,8 +124,8 @@ class Pool:
             was_open, self._is_closing = not self._is_closing, True
             self._cancels = self._cancels or cancels
             if cancels:
-                cancelled, self._pending = self._pending, cancelled
-            was_used = self._thread is not None
+                cancelled, self._tally.pending = self._tally.pending, cancelled
+            was_used = self._threads.serving is not None
             self._tally.done += len(cancelled)
             self._tally.failed += len(cancelled)
         for call in cancelled:
@@ -145,7 +133,7 @@ class Pool:
                 call.future.set_running_or_notify_cancel()
         if was_used:
             self._awaited.wake()
-            self._tell()
+            self._processes.tell()
         elif was_open:
             self._run()  # there is nothing to wait for, and there may be no room for a thread
 
@@ -154,7 +142,7 @@ class Pool:
 
         Before Python 3.13 a thread is said to have ended once a signal handler has raised in its join().
         """
-        thread = self._thread
+        thread = self._threads.serving
         if thread is not None and not self._is_copy:
             thread.join()
             self._end_of_thread.result()
@@ -167,15 +155,7 @@ class Pool:
             take()
             self._signal = number, self._attempts  # some are about to begin, in other threads
         self._starts.abandon()  # what starts for one of them
-        self._order(lambda: self._signal_all(number))
-
-    def _signal_all(self, number: int) -> None:
-        for worker in self._awaited.workers:
-            worker.signal(number)
-
-    def _signal_one(self, worker: Worker, number: int) -> None:
-        if self._awaited.awaits_end(worker):
-            worker.signal(number)
+        self._order(lambda: self._processes.signal_all(number))
 
     def _cancelled(self, call: Call) -> None:
         """A running call was cancelled: kill it, if its process is there already."""
@@ -185,12 +165,7 @@ class Pool:
             take()
             worker = call.worker
         if worker is not None:
-            self._order(lambda: self._kill(worker, call))
-
-    def _kill(self, worker: Worker, call: Call) -> None:
-        if worker.call is call:
-            call.reason = "cancelled"
-            worker.kill()
+            self._order(lambda: self._processes.kill(worker, call))
 
     def _order(self, act: Callable[[], object]) -> None:
         """Have the pool's thread do it, which alone kills and reaps: no descriptor is closed meanwhile."""
@@ -204,8 +179,8 @@ class Pool:
         """
         made = threading.Thread(target=self._serve, name="ramet-executor", daemon=True)
         made.start()
-        if self._thread is None and not self._is_closing:
-            self._thread = made
+        if self._threads.serving is None and not self._is_closing:
+            self._threads.serving = made
 
     # ---- beginning a call
 
@@ -219,27 +194,27 @@ class Pool:
         try:
             with Held(self._lock) as take:
                 take()
-                if not self._pending or self._tally.active >= self._rules.most:
+                if not self._tally.pending or self._tally.active >= self._rules.most:
                     return False
-                self._template.calls_that_wait = len(self._pending) - 1
-                call = self._pending[0]
-                del self._pending[0]
+                self._template.calls_that_wait = len(self._tally.pending) - 1
+                call = self._tally.pending[0]
+                del self._tally.pending[0]
                 self._tally.active += 1
                 self._attempts += 1
                 call.attempt = attempt = self._attempts
-                if self._idle:
-                    worker = self._idle[-1]
-                    del self._idle[-1]
+                if self._processes.idle:
+                    worker = self._processes.idle[-1]
+                    del self._processes.idle[-1]
             if call.may_begin():
                 return self._begin(call, worker, attempt) or self._put_back(call)
             if worker is not None:
-                self._idle.append(worker)
+                self._processes.idle.append(worker)
                 worker = None
-            self._settled(call, failed=True)
+            self._processes.settled(call, failed=True)
         except BaseException as error:
             if call is not None:
                 self._not_begun(call, attempt, worker, error)
-            if self._is_interrupt(error):
+            if self._threads.is_interrupt(error):
                 raise
         return True
 
@@ -254,28 +229,24 @@ class Pool:
             take()
             if call.attempt != attempt:  # it was put back, and another thread may have taken it
                 return
-        self._set_exception(call, error)
+        self._processes.set_exception(call, error)
         if worker is not None:  # its process is there, and counts until it has ended
             self._order(lambda: self._kill_unwatched(worker, call))
             return
-        self._settled(call, failed=True)
+        self._processes.settled(call, failed=True)
         if idle is not None:
-            self._order(lambda: self._kill_idle(idle))
+            self._order(lambda: self._processes.kill_idle(idle))
 
     def _kill_unwatched(self, worker: Worker, call: Call) -> None:
         if worker.call is not call:  # it was quick
             return
         self._wait_for(worker)
-        self._kill(worker, call)
-
-    def _kill_idle(self, worker: Worker) -> None:
-        if self._awaited.awaits_end(worker):
-            worker.kill()
+        self._processes.kill(worker, call)
 
     def _put_back(self, call: Call) -> bool:
         """It waits for the end of a process. Returns whether another call may begin."""
-        is_own_thread = threading.current_thread() is self._thread
-        if threading.current_thread() is self._beside:
+        is_own_thread = threading.current_thread() is self._threads.serving
+        if threading.current_thread() is self._threads.beside:
             self._beside_lacked_room = True
         if is_own_thread and not (self._has_lacked_room or self._cancels):
             self._has_lacked_room = True
@@ -288,10 +259,10 @@ class Pool:
             if is_waiting:
                 self._tally.active -= 1
                 call.attempt = 0
-                self._pending.appendleft(call)  # last: a signal handler may raise after it
+                self._tally.pending.appendleft(call)  # last: a signal handler may raise after it
         if not is_waiting:
             call.future.cancel()
-            self._settled(call, failed=True)
+            self._processes.settled(call, failed=True)
         elif not is_own_thread:
             self._awaited.wake()  # that thread tries it once more, and knows whether there are others
         return not is_waiting
@@ -302,7 +273,7 @@ class Pool:
         if worker is None or not self._sent(call, worker):
             is_new = True
             if (dead := worker) is not None:
-                self._order(lambda: self._end(dead))
+                self._order(lambda: self._processes.end(dead))
             parts = call.pickled(self._rules.initializer)
             try:
                 worker = Worker.begun(self._template, parts, self._rules, call.fn)
@@ -318,16 +289,18 @@ class Pool:
             was_cancelled = call.future.cancelled()
             is_first = False
             if self._rules.timeout is not None:
-                is_first = self._deadlines.add(time.monotonic() + self._rules.timeout, call)
+                is_first = self._processes.deadlines.add(
+                    time.monotonic() + self._rules.timeout, call
+                )
         if is_new:
             self._beside_lacked_room = False
             self._wait_for(worker)
         number, last = self._signal
         if attempt <= last:
-            self._order(lambda: self._signal_one(worker, number))
+            self._order(lambda: self._processes.signal_one(worker, number))
         if was_cancelled:
             self._cancelled(call)
-        if is_first and threading.current_thread() is not self._thread:
+        if is_first and threading.current_thread() is not self._threads.serving:
             self._awaited.wake()
         return True
 
@@ -339,7 +312,7 @@ class Pool:
         """
         with Held(self._lock) as take:
             take()
-            is_own_thread = threading.current_thread() is self._thread
+            is_own_thread = threading.current_thread() is self._threads.serving
             has_others = self._awaited or self._tally.active > 1 or self._attempts != attempt
             return bool(has_others or not is_own_thread)
 
@@ -369,7 +342,7 @@ class Pool:
     def _serve(self) -> None:
         with Held(self._lock) as take:
             take()  # whoever starts it has it, until start() has returned or raised
-            is_chosen = threading.current_thread() is self._thread
+            is_chosen = threading.current_thread() is self._threads.serving
         if is_chosen:
             try:
                 self._run()
@@ -384,7 +357,7 @@ class Pool:
             self._give_up(error)
             raise
         finally:
-            if (beside := self._beside) is not None:  # it looks for a last time
+            if (beside := self._threads.beside) is not None:  # it looks for a last time
                 beside.join()
             self._awaited.close()
             if self._learning is not None:
@@ -392,8 +365,9 @@ class Pool:
             self._template.close()
 
     def _run_once(self) -> None:
-        self._take_events(self._seconds())
-        self._look_at_deadlines()  # first: it takes events as well, and with them the wakes of orders
+        processes = self._processes
+        processes.take_events(processes.seconds(self._must_answer_by))
+        processes.look_at_deadlines()  # first: it takes events as well, and with them the wakes of orders
         while self._orders:
             self._orders.popleft()()
         self._begin_all()
@@ -403,7 +377,11 @@ class Pool:
 
         Where there was no room for that, this thread tries it: it knows when there may be some again.
         """
-        while self._pending and self._tally.active < self._rules.most and self._beside is None:
+        while (
+            self._tally.pending
+            and self._tally.active < self._rules.most
+            and self._threads.beside is None
+        ):
             is_quick = self._template._is_there() or self._beside_lacked_room
             if is_quick and self._awaits_clone():
                 return
@@ -418,9 +396,9 @@ class Pool:
         Where no call runs there is nothing else, and begin() is quicker.
         """
         awaited = None
-        if self._awaited and not self._idle:
+        if self._awaited and not self._processes.idle:
             awaited = self._template.await_clone(
-                min(len(self._pending), self._rules.most - self._tally.active)
+                min(len(self._tally.pending), self._rules.most - self._tally.active)
             )
         if awaited is None:
             self._must_answer_by = math.inf
@@ -441,11 +419,11 @@ class Pool:
         beside = threading.Thread(
             target=self._begin_beside, name="ramet-executor-start", daemon=True
         )
-        self._beside = beside
+        self._threads.beside = beside
         try:
             beside.start()
         except RuntimeError:
-            self._beside = None
+            self._threads.beside = None
             return False
         return True
 
@@ -457,20 +435,16 @@ class Pool:
         try:
             self._starts.run(begin)
         finally:
-            self._beside = None
+            self._threads.beside = None
             self._awaited.wake()  # what has become free meanwhile was left to this thread
-
-    def _take_events(self, seconds: float | None) -> None:
-        for descriptor in self._awaited.happened(seconds):
-            self._look_at(descriptor)
 
     def _give_up(self, error: BaseException) -> None:
         """Leave no future without an outcome, and no process."""
         with Held(self._lock) as take:
             take()
             self._is_closing, self._failure = True, error
-            pending, workers = list(self._pending), self._awaited.workers
-            self._pending.clear()
+            pending, workers = list(self._tally.pending), self._awaited.workers
+            self._tally.pending.clear()
         running = [worker.call for worker in workers if worker.call is not None]
         for call in (
             *running,
@@ -478,7 +452,7 @@ class Pool:
         ):
             failure = RuntimeError("the executor's thread has ended")
             failure.__cause__ = error
-            self._set_exception(call, failure)
+            self._processes.set_exception(call, failure)
         for worker in workers:
             with suppress(Exception):
                 worker.kill()
@@ -489,217 +463,9 @@ class Pool:
     def _is_finished(self) -> bool:
         with Held(self._lock) as take:
             take()
-            if not self._is_closing or self._pending or self._tally.active:
+            if not self._is_closing or self._tally.pending or self._tally.active:
                 return False
-            idle, self._idle = self._idle, []
+            idle, self._processes.idle = self._processes.idle, []
         for worker in idle:
-            self._let_finish(worker)
+            self._processes.let_finish(worker)
         return not self._awaited
-
-    def _seconds(self) -> float | None:
-        with Held(self._lock) as take:
-            take()
-            first = self._deadlines.first
-        nexts = [one.must_end_by for one in self._ending]
-        nexts += [] if first is None else [first]
-        nexts += [] if self._must_answer_by == math.inf else [self._must_answer_by]
-        now = time.monotonic()
-        return max(0.0, min(*nexts, _LONGEST_SECONDS + now) - now) if nexts else None
-
-    def _look_at_deadlines(self) -> None:
-        now = time.monotonic()
-        if self._has_expired(now):
-            # What had come by then was in time, though one outcome took long to read, or a stop of this
-            # process ended the wait with nothing.
-            self._take_events(0.0)
-            expire(call.worker for call in self._expired(now) if call.worker is not None)
-        for worker in [one for one in self._ending if one.must_end_by <= now]:
-            self._ending.remove(worker)
-            worker.kill()
-
-    def _has_expired(self, now: float) -> bool:
-        with Held(self._lock) as take:
-            take()
-            first = self._deadlines.first
-        return first is not None and first <= now
-
-    def _expired(self, now: float) -> list[Call]:
-        """The calls that should have ended by then; they are asked for once."""
-        with Held(self._lock) as take:
-            take()
-            return list(iter(lambda: self._deadlines.take_expired(now), None))
-
-    def _look_at(self, descriptor: int) -> None:
-        worker = self._awaited.at(descriptor)
-        if worker is None:
-            return
-        try:
-            # An event may be of one that was forgotten since, and the number another's by now.
-            has_ended = descriptor == worker.pidfd and wait_readable(descriptor, 0.0)
-            self._hear(worker)
-            if has_ended:
-                self._forget(worker, worker.channel, worker.pidfd)
-                self._conclude(worker)
-        except BaseException as error:  # whatever a call does to what is read, others go on
-            if worker.call is not None:
-                self._settle(worker, True, error)
-            self._forget(worker, worker.channel)
-            worker.kill()
-
-    def _hear(self, worker: Worker) -> None:
-        outcome = worker.child._next_outcome() if self._awaited.hears(worker) else None
-        with Held(worker.sending) as take:  # who has sent the call has noted it by then
-            take()
-            call = worker.call
-        if outcome is None:
-            return
-        if call is None and outcome[0] != NOTHING:
-            self._end(worker)
-            return
-        is_told = call is not None and not call.reason and outcome[0] != NOTHING
-        if is_told and worker.has_written_too_much:
-            worker.kill()
-        elif is_told:
-            self._answered(worker, outcome[0] == RAISED, outcome[1])
-            return
-        self._await_end(worker)  # also of what it sends while it is being killed
-
-    def _forget(self, worker: Worker, *descriptors: int) -> None:
-        with Held(self._lock) as take:
-            take()
-            for descriptor in descriptors:
-                self._awaited.forget(worker, descriptor)
-            if worker in self._idle:
-                self._idle.remove(worker)
-
-    def _answered(self, worker: Worker, raised: bool, value: Any) -> None:
-        if self._template._has_layers and self._rules.reuse == 1:
-            # What it has changed is told with it, and it may be changing more.
-            worker.keep_outcome(raised, value)
-            self._end(worker)
-            return
-        call = self._settle(worker, raised, value)
-        if self._learning is not None:
-            self._learning.learn(call.what, is_called_again=bool(self._pending))
-        # Whether the initializer or the call has raised: what is not prepared runs no other.
-        is_prepared = not (raised and worker.served == 1 and self._rules.initializer is not None)
-        goes_on = is_prepared and not (call.future.cancelled() or worker.child._killed)
-        if worker.served < self._rules.reuse and goes_on:
-            with Held(self._lock) as take:
-                take()
-                self._idle.append(worker)
-        else:
-            os.sched_yield()  # lets whoever waits for the future have the interpreter first
-            self._end(worker)
-        self._tell()
-
-    def _settle(self, worker: Worker, raised: bool, value: Any) -> Call:
-        """The call of the worker is over, and this came of it."""
-        call = worker.call
-        assert call is not None
-        try:
-            worker.leave_call(self._rules)
-        except (OSError, MemoryError) as error:  # of what it wrote
-            raised, value = True, error
-        self._count(call, failed=raised)
-        if raised:
-            self._set_exception(call, value)
-        else:
-            call.future._kill = None
-            self._set(call.future.set_result, value)
-        return call
-
-    def _await_end(self, worker: Worker) -> None:
-        """It says nothing any more: it is about to end, and its exit status tells how."""
-        self._forget(worker, worker.channel)
-        self._must_end_in(_END_SECONDS, worker)
-
-    def _must_end_in(self, seconds: float, worker: Worker) -> None:
-        worker.must_end_by = time.monotonic() + seconds
-        if worker not in self._ending:
-            self._ending.append(worker)
-
-    def _let_finish(self, worker: Worker) -> None:
-        """End a process that waits for another call."""
-        if worker.finish():
-            self._must_end_in(_FINISH_SECONDS, worker)
-        else:
-            self._end(worker)
-
-    def _end(self, worker: Worker) -> None:
-        """Let the process end, with all that it has started; it is reaped when it has."""
-        self._forget(worker, worker.channel)
-        worker.end_tree()
-        if self._awaited.awaits_end(worker):
-            self._must_end_in(_END_SECONDS, worker)  # what a call has left in it may keep it
-
-    def _conclude(self, worker: Worker) -> None:
-        if worker in self._ending:
-            self._ending.remove(worker)
-        with Held(worker.sending) as take:
-            take()  # who has sent it a call has noted it by then, and nobody sends another
-            worker.is_over = True
-        status = worker.conclude()
-        if worker.call is None:
-            return
-        if worker.outcome is not None:
-            self._settle(worker, *worker.outcome)
-            self._tell()
-            return
-        call = worker.call
-        if worker.has_written_too_much:
-            call.reason = call.reason or "output"
-        if call.reason:  # also where it came to its end a moment before it was killed
-            status = status.because(call.reason)
-        error = died(status, worker.child.pid, None, str(call))
-        error.stack = call.stack
-        worker.child._tell_if_not_begun(error)
-        if call.was_being_read:
-            module = call.fn.__module__
-            error.add_note(
-                f"the call was still being read: where the template has not imported {module!r}, each "
-                f"call does; preload=[{module!r}]"
-            )
-        self._settle(worker, True, error)
-        self._tell()
-
-    def _set_exception(self, call: Call, error: BaseException) -> None:
-        call.is_done = True
-        call.future._kill = None
-        self._set(call.future.set_exception, error)
-
-    def _set(self, outcome: Callable[[Any], None], value: Any) -> None:
-        """Set the outcome of a future, unless it was cancelled; its callbacks are called."""
-        try:
-            outcome(value)
-        except InvalidStateError:
-            pass
-        except BaseException:  # a SystemExit of a callback's; others are logged there
-            if not self._is_in_own_thread():
-                raise
-            _log.exception("exception calling a callback")
-
-    def _is_interrupt(self, error: BaseException) -> bool:
-        """Whether it ends what the calling thread does: not the pool's threads, which all calls need."""
-        is_interrupt = not isinstance(error, Exception) or is_from_handler(error)
-        return is_interrupt and not self._is_in_own_thread()
-
-    def _is_in_own_thread(self) -> bool:
-        return threading.current_thread() in (self._thread, self._beside)
-
-    def _settled(self, call: Call, *, failed: bool) -> None:
-        self._count(call, failed=failed)
-        self._awaited.wake()
-
-    def _count(self, call: Call, *, failed: bool) -> None:
-        with Held(self._lock) as take:
-            take()
-            self._tally.end(call, failed=failed)
-
-    def _tell(self) -> None:
-        if self._tally.progress is None:
-            return
-        with Held(self._lock) as take:
-            take()
-            counts = self._tally.counts(len(self._pending))
-        self._tally.tell(counts, self._is_interrupt)

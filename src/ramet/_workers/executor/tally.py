@@ -1,6 +1,7 @@
 """How many calls of an executor are where, and who is told of it."""
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,10 +22,14 @@ class Counts(NamedTuple):
 
 
 class Tally:
-    """The numbers of calls: the pool changes them while it holds its lock. progress: is told of them."""
+    """The calls that wait, and the numbers of all: the pool changes them while it holds its lock.
+
+    progress: is told of the numbers.
+    """
 
     def __init__(self, progress: Callable[[Counts], object] | None) -> None:
         self.progress = progress
+        self.pending: deque[Call] = deque()
         self.submitted = 0
         self.active = 0  # calls that have left the pending ones, and are not done
         self.done = 0
@@ -39,9 +44,9 @@ class Tally:
         self.done += 1
         self.failed += failed
 
-    def counts(self, pending: int) -> Counts:
+    def counts(self) -> Counts:
         """The numbers now."""
-        return Counts(self.submitted, pending, self.active, self.done, self.failed)
+        return Counts(self.submitted, len(self.pending), self.active, self.done, self.failed)
 
     def tell(self, counts: Counts, is_interrupt: Callable[[BaseException], bool]) -> None:
         """Tell of them. is_interrupt: whether what that raises ends what the calling thread does."""

@@ -22,14 +22,10 @@ from ... import _core
 from ..._kernel import clone_bits, procfs
 from ..._kernel.clone_args import CloneArgs
 from ..._kernel.descriptors import fill_standard
-from ..._kernel.names import WALL
-from ..._kernel.process_memory import private_bytes
 from ..._process.clone_call import CheckedCall
 from ..._process.request import is_by_clone
 from ..._process.tree import pid_namespace
-from ..._process.tree.own_tree import END_SIGNAL, end_own_tree
 from ...errors import TemplateError
-from ..crossing.call_messages import READY
 from ..crossing.caller_state import apply
 from ..crossing.messages import Channel, channels, receive, send, understood
 from ..crossing.outcome import rights
@@ -52,42 +48,17 @@ from ..crossing.template_messages import (
     Making,
 )
 from ..in_call import kept_functions
-from ..in_call.binding import TO_BIND_TEMPLATE, Hangup, bind, mark, to_bind, unmark
+from ..in_call.binding import TO_BIND_TEMPLATE, bind
 from ..in_call.confining import carry_out_steps
-from ..in_call.serving import (
-    UNTIL_LET_GO,
-    Act,
-    Around,
-    calls_to_warm_up,
-    give_up,
-    give_up_unprepared,
-    leave_channel,
-    serve,
-    served_channels,
-    warm_up,
-)
-from ..in_call.trackers import let_remove, registered_finalizers
-from .clone_work import (
-    CALLS_BETWEEN_LOOKS,
-    MOST_HOT_BYTES,
-    AtOnce,
-    Begun,
-    Confines,
-    First,
-    Given,
-    Known,
-)
-from .fork_handlers import leave_out_newer
+from ..in_call.serving import UNTIL_LET_GO
+from .clone_work import Begun, Confines, First, Given, Known
+from .clones_for_calls import ClonesForCalls
 from .fork_hazards import threads_left
-from .loading import import_cloudpickle, load, may_take_name, source_files, take_name
-from .renewals import renewals
-from .yielding import TO_YIELD_NO_MORE, begin_to_yield, yield_no_more
+from .loading import load, may_take_name, source_files, take_name
+from .pid_namespaces import PidNamespaces, whose_end
+from .yielding import begin_to_yield
 
-_FIRST_LOOKS = 3  # so many of the first spares look which those are
 _MOST_KNOWN = 16
-_PATIENCE_SECONDS = 1.0
-# How all that a call has started ends: not with it; with its pid namespace; as its caller finds it.
-_MAY_LEAVE, _IN_NAMESPACE, _BY_WALK = range(3)
 
 
 class _Template:
@@ -98,13 +69,10 @@ class _Template:
         self._dies_with_caller = dies_with_caller
         self._warm: Callable[[], object] | None = None
         self._next_name = ""  # that it takes when its caller asks for something
-        self._spares = 0  # that were made here, and not by the core
         # What the core makes alone, see Channel.serve_clones().
         self._known: list[Known] = []
-        self._may_nest = True  # pid namespaces
+        self._namespaces = PidNamespaces()
         self._confines: Confines | None = None  # what each clone does first
-        # A pipe: its second end is held as long as another process has the memory of a confined clone.
-        self._memory_ends: tuple[int, int] | None = None
         self._proc = -1  # where a clone that will be confined finds its shared memory
         handler = _signal.getsignal(_signal.SIGINT)
         # No function of Python's: each costs a clone some pages, which it copies when it writes to them.
@@ -127,8 +95,14 @@ class _Template:
             load(loading, self._control)
             # Of an event loop that setup has made: calls would write to it, and read what others wrote.
             signal.set_wakeup_fd(-1)
-            self._yields = begin_to_yield()
-            self._prepare_for_itself()
+            self._clones = ClonesForCalls(
+                self._control,
+                self._take_interrupts,
+                self._warm,
+                yields=begin_to_yield(),
+                dies_with_caller=self._dies_with_caller,
+                are_confined=self._confines is not None,
+            )
         except BaseException as error:
             _flush()
             self._say_failed(error)
@@ -152,38 +126,6 @@ class _Template:
         self._next_name = name if may_take_name() else ""
         return self._next_name
 
-    def _prepare_for_itself(self) -> None:
-        """What clones use is made once: what they make they have to write to."""
-        self._mask = mark()
-        bind = to_bind(self._mask) if self._dies_with_caller else []
-        last = [TO_YIELD_NO_MORE] if self._yields else []
-        self._first_steps = _core.Plan(bind)
-        self._first_steps_of_call = _core.Plan([*bind, *last])
-        self._renewals = renewals()
-        ignore = partial(_signal.signal, _signal.SIGINT, _signal.SIG_IGN)
-        yields_no_more = [yield_no_more] if self._yields else []
-        self._ready: tuple[Act, ...] = (self._take_interrupts, ignore, *yields_no_more)
-        self._plain_calls = calls_to_warm_up()
-        self._calls_in_python = calls_to_warm_up(in_python=True)
-        self._is_ready_for_values = False
-        self._learn_hot_pages()
-
-    def _learn_hot_pages(self) -> None:
-        """From the spares that are made now. Calls in a sandbox share no memory: they save too little."""
-        self._spares = 0
-        self._known.clear()  # it has those that were learned before
-        self._hot_pages = None if self._confines is not None else _core.HotPages()
-        note = None if self._hot_pages is None else self._hot_pages.note
-        plain = Around(self._take_interrupts, last=note)
-        remove = partial(let_remove, of_template=registered_finalizers())
-        self._arounds = {
-            _MAY_LEAVE: plain,
-            _IN_NAMESPACE: plain._replace(finish=partial(remove, in_namespace=True)),
-            _BY_WALK: plain._replace(
-                finish=partial(remove, in_namespace=False), let_go_milliseconds=UNTIL_LET_GO
-            ),
-        }
-
     def _say_failed(self, error: BaseException) -> None:
         from ..._process.result_layout import described
 
@@ -192,7 +134,7 @@ class _Template:
 
     def serve(self) -> int:
         """Carry out requests until the caller closes the socket. Returns the exit code."""
-        while (served := self._control.serve_clones(self._known, self._run_clone)) is not None:
+        while (served := self._control.serve_clones(self._known, self._clones.run)) is not None:
             if self._next_name:
                 take_name(self._next_name)
                 self._next_name = ""
@@ -237,9 +179,10 @@ class _Template:
     def _make(self, kind: int, parts: Sequence[Any], init: tuple[int, int] | None) -> None:
         """Make a clone, and tell the caller. init: of a namespace that there is for it already."""
         making = _making(bytes(parts[0])) if kind == MAKE else Making(tree=kind == CONFINE)
-        if making.by_value and not self._is_ready_for_values:
-            self._be_ready_for_values()
-        self._spares += making.spare
+        if making.by_value and not self._clones.are_ready_for_values:
+            self._clones.be_ready_for_values()
+            self._known.clear()  # which have the pages that were learned before
+        self._clones.spares += making.spare
         is_new = init is None
         try:
             theirs, ours = channels()
@@ -253,12 +196,13 @@ class _Template:
                     return
             given = Given(kind, parts, making, self._confining(parts) if kind == MAKE else ())
             begun = Begun(given, ours, init is not None)
-            steps, clone = self._steps_for(kind, making), self._clone_call_for(kind, making)
+            steps = self._clones.first_steps(is_call=kind == MAKE and not making.spare)
+            clone = self._clone_call_for(kind, making)
             pid = self._clone(clone, (begun, theirs, init, steps, os.getppid()))
             if pid is None:
                 return
             if init is not None:
-                pid_namespace.begin(init[0], _whose_end(kind, making, is_new=is_new))
+                pid_namespace.begin(init[0], whose_end(kind, making, is_new=is_new))
             ours.close()  # first: else the caller may miss that the clone has ended with its call unread
             self._tell(pid, clone.args.pidfd.value, theirs, init)  # type: ignore[union-attr]
         finally:
@@ -270,13 +214,8 @@ class _Template:
     def _namespace_for(self, kind: int) -> tuple[int, int] | None:
         """A pid namespace in which the next clone can be; None where it may not, and need not."""
         if kind == CONFINE:
-            self._hold_memory()
-        return self._new_namespace(needed=kind == CONFINE or self._confines is not None)
-
-    def _steps_for(self, kind: int, making: Making) -> _core.Plan:
-        """What the clone does first of all."""
-        is_call = kind == MAKE and not making.spare
-        return self._first_steps_of_call if is_call else self._first_steps
+            self._namespaces.hold_memory()
+        return self._namespaces.new(needed=kind == CONFINE or self._confines is not None)
 
     def _clone_call_for(self, kind: int, making: Making) -> CheckedCall:
         of_sandbox = clone_bits.NEWNS if kind == MAKE and self._confines else 0
@@ -296,56 +235,23 @@ class _Template:
                 pid_namespace.leave()
         return pid
 
-    def _be_ready_for_values(self) -> None:
-        """Not before a call comes by value: for all others cloudpickle is a tenth of what a start takes."""
-        import_cloudpickle()
-        leave_out_newer([leave_channel], self._control)  # logging's, above all
-        self._calls_in_python = calls_to_warm_up(in_python=True, by_value=True)
-        self._is_ready_for_values = True
-        gc.freeze()
-        self._learn_hot_pages()  # the modules may lie where other memory was
-
     def _make_known(
         self, given: Given, request: _core.Request, steps: _core.Plan, *, in_namespace: bool
     ) -> None:
         """Let the core make the next such clone alone: what runs in Python copies pages."""
         making = given.making
         is_known = any(given.parts[0] == part for part, *_ in self._known)  # it could not be met
-        looks = making.spare and self._looks()
-        lacks_namespace = making.tree and not in_namespace and self._may_nest
+        looks = making.spare and self._clones.looks()
+        lacks_namespace = making.tree and not in_namespace and self._namespaces.may_nest
         if (
             len(given.parts) == 1
             and making.set_tid is None
             and not (is_known or looks or lacks_namespace)
         ):
-            at_once = self._at_once(given, in_namespace=in_namespace)
+            at_once = self._clones.at_once(given, in_namespace=in_namespace)
             making_part = bytes(given.parts[0])
             self._known.append((making_part, request, in_namespace, steps, given, at_once))
             del self._known[:-_MOST_KNOWN]
-
-    def _at_once(self, given: Given, *, in_namespace: bool) -> AtOnce | None:
-        """None for a clone that has more to do, in Python."""
-        making, end = given.making, _end_of(given.making, in_namespace=in_namespace)
-        if end == _BY_WALK or making.measured or not self._dies_with_caller:
-            return None
-        if making.spare and (making.in_python or self._warm is not None):
-            return None
-        around = self._arounds[end]
-        at_once = AtOnce(
-            plans=tuple(one.plan for one in given.confines),
-            renewals=self._renewals,
-            channels=served_channels,
-            before=around.before,
-            after=around.after,
-            finish=around.finish,
-            trust=rights.callers if rights.trusted is None else rights.trusted,
-            last=around.last,
-            let_go_milliseconds=around.let_go_milliseconds,
-        )
-        if not making.spare:
-            return at_once
-        calls = tuple(bytes(call) for (call,) in self._plain_calls)
-        return at_once._replace(calls=calls, ready=self._ready, hot_pages=self._hot_pages)
 
     def _confining(self, parts: Sequence[Any]) -> Sequence[Confines]:
         """The steps of one clone: those to its layer, whose name the caller chose, then those of all."""
@@ -386,27 +292,6 @@ class _Template:
         if init is not None:
             os.close(init[1])
 
-    def _hold_memory(self) -> None:
-        """Have the next init give this memory back, unless what setup has started may run there."""
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
-        except ChildProcessError:
-            self._memory_ends = os.pipe()
-
-    def _new_namespace(self, *, needed: bool) -> tuple[int, int] | None:
-        """One that was not there; None where there can be none, and need not."""
-        try:
-            if not needed:
-                # Before it is entered: in a user namespace without a pid namespace of its own this
-                # process may not come back, and later clones would be in it as well.
-                pid_namespace.leave()
-            return pid_namespace.new(self._memory_ends[1] if self._memory_ends else -1)
-        except OSError as error:
-            if needed:
-                raise
-            self._may_nest = error.errno != errno.EPERM
-            return None
-
     def _join(self, init: tuple[int, int]) -> bool:
         """Have the next clone be made in its namespace. False: the caller was told why not, and has it."""
         try:
@@ -416,7 +301,7 @@ class _Template:
             return False
         return True
 
-    # ---- in a clone: what is called here is called by each, and costs it pages that it copies
+    # ---- in a clone that this process has made
 
     def _run_first(self, first: First) -> int:
         """Do what the core does in a clone that it makes alone, and run it."""
@@ -425,73 +310,25 @@ class _Template:
         self._control.close()
         if init is not None:
             os.close(init[1])
-        if begun.given.kind == GUARD:
+        (kind, parts, *_), channel, *_ = begun
+        if kind == GUARD:
             from .layer_guard import remove_after  # which few templates need
 
-            return remove_after(parent, os.fsdecode(bytes(begun.given.parts[0])))
+            return remove_after(parent, os.fsdecode(bytes(parts[0])))
         bind(steps, parent)
-        return self._run_clone(begun)
+        return self._clones.run(begun) if kind == MAKE else self._become(kind, channel, parts)
 
-    def _run_clone(self, begun: Begun) -> int:
-        """All that it does; it ends with that, without the handlers of atexit, which are the template's."""
+    def _become(self, kind: int, channel: Channel, parts: Sequence[Any]) -> int:
+        """Be another template, to the end. Returns the exit code."""
         try:
-            return self._begin(begun)
+            if kind == DERIVE:
+                return self._become_derived(channel, parts)
+            return self._become_confined(channel, loaded(parts))
         finally:
             _core.flush_standard_streams()
 
-    def _begin(self, begun: Begun) -> int:
-        (kind, parts, making, confines), channel, in_namespace, failed, served = begun
-        if kind == DERIVE:
-            return self._become_template(channel, parts)
-        if kind == CONFINE:
-            return self._become_confined(channel, loaded(parts))
-        end = _end_of(making, in_namespace=in_namespace)
-        if served is not None:
-            return serve(channel, self._arounds[end], served)
-        failed = failed or _first_failed(confines)
-        if failed is not None:
-            which, step, number = failed
-            return give_up_unprepared(channel, *confines[which].labels[step], number)
-        for renew in self._renewals:
-            renew()
-        if end == _BY_WALK:
-            end_own_tree(with_parent=self._dies_with_caller)
-        raised = self._warm_up(channel, making) if making.spare else None
-        if raised is not None:
-            return give_up(channel, raised)
-        if making.measured:
-            send(channel, READY, (b"%d" % (private_bytes() + MOST_HOT_BYTES),))
-        if making.spare and self._yields:
-            yield_no_more()
-        return serve(channel, self._around(channel, end))
-
-    def _warm_up(self, channel: Channel, making: Making) -> BaseException | None:
-        """In a spare. Returns what warm= of the template has raised."""
-        self._try_interrupts()
-        try:
-            calls = self._calls_in_python if making.in_python else self._plain_calls
-            warm_up(self._warm, channel, calls)
-        except BaseException as error:
-            error.add_note("raised by warm= of the template, before the call")
-            return error
-        if self._hot_pages is not None:
-            self._take_hot_pages(self._hot_pages, channel.fileno())
-        return None
-
-    def _around(self, channel: Channel, end: int) -> Around:
-        around = self._arounds[end]
-        if self._dies_with_caller:
-            return around
-        hangup = Hangup(channel, END_SIGNAL if end == _BY_WALK else signal.SIGKILL)
-        return around._replace(
-            before=lambda: self._begin_at_risk(hangup), after=lambda: self._end_at_risk(hangup)
-        )
-
-    def _become_template(self, channel: Channel, parts: Sequence[Any]) -> int:
-        if self._yields:
-            yield_no_more()
-        self._take_interrupts()
-        unmark(self._mask)
+    def _become_derived(self, channel: Channel, parts: Sequence[Any]) -> int:
+        self._clones.undo()
         derived = _Template(channel, dies_with_caller=self._dies_with_caller)
         derived._is_derived = True
         derived._warm = self._warm
@@ -500,18 +337,13 @@ class _Template:
         return derived.serve()
 
     def _become_confined(self, channel: Channel, confining: Confining) -> int:
-        self._await_own_memory()
+        self._namespaces.await_own_memory()
         # What its clones need of these; the sandbox may not show their files.
         from ..._sandbox.files import in_a_call  # noqa: F401
         from . import own_mappings
 
-        if self._yields:
-            yield_no_more()
         _clone_call.cache_clear()  # the filter of system calls may hide what they were made for
-        if self._hot_pages is not None:
-            self._hot_pages.forget()  # it is memory of the process outside
-        unmark(self._mask)
-        self._take_interrupts()  # before the other, whose calls take those that there are now
+        self._clones.undo()
         template = _Template(channel, dies_with_caller=self._dies_with_caller)
         template._warm = self._warm
         try:
@@ -529,74 +361,10 @@ class _Template:
         )
         return template.serve()
 
-    def _await_own_memory(self) -> None:
-        """In a clone that will be a template: what it writes to while another has it is copied.
-
-        Copies are small pages, scattered; each clone of this process would pay for them.
-        """
-        if self._memory_ends is None:
-            return
-        end, held = self._memory_ends
-        os.close(held)
-        _core.wait_readable(end, _PATIENCE_SECONDS)
-        os.close(end)
-
-    def _take_hot_pages(self, hot_pages: _core.HotPages, calls: int) -> None:
-        """In a spare: copy what the calls of earlier ones have copied; in a few, look what its own does."""
-        if self._looks():
-            hot_pages.look()
-        else:
-            hot_pages.copy(MOST_HOT_BYTES, calls)
-
-    def _looks(self) -> bool:
-        """Whether a spare is to look."""
-        if self._hot_pages is None:
-            return False
-        return self._spares <= _FIRST_LOOKS or self._control.sent % CALLS_BETWEEN_LOOKS == 0
-
-    def _begin_at_risk(self, hangup: Hangup) -> None:
-        self._take_interrupts()
-        hangup.kills()
-        unmark(self._mask)
-
-    def _end_at_risk(self, hangup: Hangup) -> None:
-        mark()
-        hangup.spares()
-
-    def _try_interrupts(self) -> None:
-        """For the pages that the same writes to; one that comes meanwhile is ignored as before."""
-        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGINT])
-        self._take_interrupts()
-        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-
-
-def _whose_end(kind: int, making: Making, *, is_new: bool) -> int:
-    """The child with which its namespace ends, by its number: calls may outlive their template.
-
-    is_new: no clone call has failed in it before, which may have taken the first number.
-    """
-    if kind == CONFINE or not is_new:
-        return pid_namespace.FOR_ALL
-    return making.set_tid[0] if making.set_tid else pid_namespace.FIRST_CHILD
-
 
 @lru_cache(16)
 def _making(pickled: bytes) -> Making:
     return Making(*pickle.loads(pickled))
-
-
-def _end_of(making: Making, *, in_namespace: bool) -> int:
-    return _IN_NAMESPACE if in_namespace else _BY_WALK if making.tree else _MAY_LEAVE
-
-
-def _first_failed(confines: Sequence[Confines]) -> tuple[int, int, int] | None:
-    """Carry them out."""
-    for which, (plan, _) in enumerate(confines):
-        step, number = _core.do_steps(plan)
-        if step >= 0:
-            return which, step, number
-    return None
 
 
 @lru_cache(16)
