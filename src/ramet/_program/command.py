@@ -183,7 +183,8 @@ class Command:
         plan = self._plan
         if confinement.prepared is not None and self._launch_prepared(child, confinement):
             return
-        if preparation.is_unwatched:
+        taken_back = confinement.taken_back()
+        if preparation.is_unwatched and not taken_back:
             child._own_belongings().make_supervision = confinement.new_supervision
             failed = launching.launch(preparation.wanted, plan, child)
             if failed is not None:
@@ -193,8 +194,8 @@ class Command:
         own, supervision = confinement.new_parts()
         child._own_belongings().supervision = supervision
         try:
-            if not own.is_common:
-                steps = preparation.own_steps(own)
+            if taken_back or not own.is_common:
+                steps = preparation.own_steps(own, taken_back)
                 plan, labels = Plan([*steps.steps, self._exec]), steps.labels
             failed = launching.launch(preparation.wanted, plan, child)
         except BaseException:

@@ -115,13 +115,17 @@ class Preparation:
             self.steps = steps_of(self.setup)
             self._view = view
 
-    def own_steps(self, own: "OfOneChild") -> "Steps":
-        """The steps of one child in a sandbox; others have the same cgroups later."""
+    def own_steps(self, own: "OfOneChild", taken_back: Mapping[str, Any]) -> "Steps":
+        """The steps of one child in a sandbox; others have the same cgroups later.
+
+        taken_back: what Confinement.taken_back() says of the thread that starts it.
+        """
         view, kept_as = own.confinement.ground.view, tuple(own.entries)
-        is_its_own = any(one is not None for one in (own.layer, own.told, own.tree))
+        parts = (own.layer, own.told, own.tree)
+        is_its_own = bool(taken_back) or any(one is not None for one in parts)
         seen, steps = self._own_steps.get(kept_as, (None, None))
         if is_its_own or steps is None or seen is not view:
-            validated = {**self.validated, **own.implied}
+            validated = {**taken_back, **self.validated, **own.implied}
             steps = steps_of(self.setup._replace(validated=validated, confining=own))
             if not is_its_own:
                 if len(self._own_steps) >= _MOST_KEPT:

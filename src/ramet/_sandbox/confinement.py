@@ -155,7 +155,6 @@ class Confinement:
             own = self.identity
             held |= {"user": own.outer_uid, "group": own.outer_gid, "extra_groups": bytearray()}
         held["rlimits"] = self.limits_beside(given)
-        held |= {name: value for name, value in without_precedence() if name not in given}
         if self.amounts.affinity is not None and "cpu_affinity" not in given:
             held["cpu_affinity"] = OPTIONS["cpu_affinity"].kind.check(
                 "cpu_affinity", self.amounts.affinity
@@ -169,6 +168,10 @@ class Confinement:
         for option in _LIMIT_OF.keys() & given.keys():
             own.pop(_LIMIT_OF[option], None)
         return without_core({**own, **given.get("rlimits", {})})
+
+    def taken_back(self) -> Mapping[str, Any]:
+        """Options of the next child, as they are when validated; another thread may run before others."""
+        return dict(without_precedence())
 
     @property
     def rlimits(self) -> dict[str | int, tuple[int, int]]:

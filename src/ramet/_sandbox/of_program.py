@@ -106,7 +106,7 @@ class OfProgram(Confinement):
     def _steps_ahead(self, own: "OfOneChild", place: int) -> Steps:
         """All but those of its program, which is sent its descriptors."""
         moves = Moves({"pass_fds": [place]}, keeps_standard=False)
-        asked = {"sandbox": self.sandbox, **self.implied({})}
+        asked = {"sandbox": self.sandbox, **self.taken_back(), **self.implied({})}
         setup = Setup(asked, shared_table=True, moves=moves, confining=own)
         return steps_of(setup)
 

@@ -70,6 +70,25 @@ def test_it_is_not_before_others(work: Callable[[], list[int]]) -> None:
         assert child.result(2 * SECONDS) == NONE
 
 
+def of_a_command() -> list[list[int]]:
+    """The same of one Command, before this process runs before others and then."""
+    reader, writer = os.pipe()
+    command = ramet.Command([sys.executable, "-c", OWN], sandbox=SANDBOX, stdout=writer)
+
+    def told() -> list[int]:
+        assert command.spawn().wait().success
+        return [int(word) for word in os.read(reader, 100).split()]
+
+    return [told(), before_others(told)]
+
+
+@pytest.mark.usefixtures("root")
+def test_a_command_that_was_made_before_is_not_before_others() -> None:
+    """It is worked out once, and whoever starts it is looked at each time."""
+    with ramet.clone(of_a_command) as child:
+        assert child.result(2 * SECONDS) == [NONE, NONE]
+
+
 @pytest.mark.parametrize("work", [of_a_program, of_a_function, of_a_call])
 def test_it_cannot_be_had(work: Callable[[], list[int]]) -> None:
     """The limits are 0, whatever the caller's are."""
