@@ -171,7 +171,7 @@ class Confinement:
 
     def taken_back(self) -> Mapping[str, Any]:
         """Options of the next child, as they are when validated; another thread may run before others."""
-        return dict(without_precedence())
+        return {name: OPTIONS[name].kind.check(name, value) for name, value in taken_back()}
 
     @property
     def rlimits(self) -> dict[str | int, tuple[int, int]]:
@@ -363,11 +363,6 @@ class Confinement:
             yield without_ways_past_ports(machine=os.uname().machine)
         if self.plan.seccomp and "pid" not in self.plan.namespaces:
             yield without_limits_of_others(machine=os.uname().machine)
-
-
-def without_precedence() -> Iterator[tuple[str, Any]]:
-    """Options, as they are when validated, by which a child goes without what puts this before others."""
-    return ((name, OPTIONS[name].kind.check(name, value)) for name, value in taken_back())
 
 
 def _read_once(sandbox: Sandbox) -> tuple[tuple[int, ...], ...]:

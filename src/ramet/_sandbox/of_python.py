@@ -15,7 +15,7 @@ from .._setup.step_makers import Setup, bounding_set, rlimits
 from .._setup.validate import ValidatedOptions
 from ..errors import SandboxError
 from .amounts.amounts import as_given, within_own
-from .confinement import Confinement, without_precedence
+from .confinement import Confinement
 from .description import Sandbox, is_below
 from .files.own_files import add_layer
 from .overlay.layer import Layer
@@ -90,10 +90,10 @@ class OfPython(Confinement):
 
     def leave(self, steps: Steps) -> None:
         """See Confinement."""
-        asked = ((name, value) for name, value in without_precedence() if name not in self._given)
-        for name, value in asked:  # by the caller's /proc
-            for step in OPTIONS[name].steps:
-                step.do(_NO_SETUP, steps, value)
+        for name, value in self.taken_back().items():  # by the caller's /proc
+            if name not in self._given:
+                for step in OPTIONS[name].steps:
+                    step.do(_NO_SETUP, steps, value)
         super().leave(steps)
         if self.ground.is_its_own:
             # Who joins another user's namespace has memory that only the privileged may look into, and may
