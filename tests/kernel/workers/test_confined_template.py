@@ -1242,7 +1242,7 @@ def test_an_executor_of_a_confined_template(confined: ramet.Template) -> None:
 
 def test_a_deadline_of_an_executor_kills_a_tree() -> None:
     """What the call has started ends with it."""
-    with ramet.Executor(1, sandbox=Sandbox(), timeout=0.5) as executor:
+    with ramet.Executor(1, sandbox=Sandbox(), timeout=0.5, preload=[__name__]) as executor:
         error = executor.submit(fork_and_hang).exception(PATIENT_SECONDS)
     assert isinstance(error, ramet.DeadlineExceeded)
 

@@ -78,7 +78,7 @@ def _was_warmed_up() -> bool:
 
 def test_a_call_ends_at_its_deadline() -> None:
     """Its exception has the stack where it stood."""
-    with Executor(1, timeout=1.0) as executor:
+    with Executor(1, timeout=1.0, preload=[__name__]) as executor:
         error = executor.submit(_hang).exception()
         assert isinstance(error, DeadlineExceeded)
         assert error.status.reason == "deadline"
