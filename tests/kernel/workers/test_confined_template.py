@@ -1,13 +1,10 @@
 """Calls of a template in a sandbox: what they may not, what holds for each, and how they end."""
 
 import asyncio
-import ctypes
 import errno
 import gc
-import mmap
 import os
 import resource
-import select
 import signal
 import socket
 import subprocess
@@ -36,25 +33,45 @@ from ramet._sandbox.planning.row import Row
 from ramet._workers.template import called_child
 from ramet._workers.template.link import Link
 
-from ...constants import PATIENT_SECONDS, SYSTEM_CALLS
+from ...constants import PATIENT_SECONDS
 from ...looking import python_below_tmp, state_of
 from ...waiting import nothing_unreaped, until
 from ..sandbox.plain_user import inner_ids
 from ..sandbox.suites import directory
 from ..sandbox.taken_away import needs_all
+from . import confined_calls
+from .confined_calls import (
+    LITTLE_MEGABYTES,
+    a_thread_that_waits,
+    descriptors,
+    fill,
+    fork_and_hang,
+    found,
+    ignored_and_handled,
+    leave_a_daemon,
+    limit_of,
+    lines_of_status,
+    of_libc,
+    raw,
+    take_shared,
+    write,
+    write_and_exit,
+    write_anew,
+    write_on,
+)
 
 pytestmark = needs_all
 
 CLONE_PARENT, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x8000, 0x20000, 0x10000000, 0x20000000
 SIGCHLD = 17
 ONE_KEY = 4711
-LITTLE_MEGABYTES = 50
+PRELOAD = [confined_calls.__name__]  # what is not loaded each call would import
 
 
 @pytest.fixture(scope="module")
 def confined() -> Iterator[ramet.Template]:
-    """One that many tests share, with no wish but the default, and with this module, which calls need."""
-    preload = ["numpy", "cloudpickle", __name__]
+    """One that many tests share, with no wish but the default, and with what calls need."""
+    preload = ["numpy", "cloudpickle", *PRELOAD]
     with ramet.Template(preload, sandbox=Sandbox(), spares=0) as template:
         yield template
 
@@ -70,27 +87,6 @@ def run(template: ramet.Template, fn: Any, *args: Any, **options: Any) -> Any:
     """The result of a call that is reaped."""
     with template.clone(fn, *args, **options) as child:
         return child.result(PATIENT_SECONDS)
-
-
-def lines_of_status() -> dict[str, str]:
-    """Of the process that asks."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return {name: " ".join(value.split()) for name, value in (x.split(":", 1) for x in lines)}
-
-
-def raw(name: str, *args: Any) -> int:
-    """A system call by its number in tests/constants.py; 0, or its errno."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    answer = libc.syscall(ctypes.c_long(SYSTEM_CALLS[name]), *map(ctypes.c_long, args))
-    if answer == 0 and name == "clone":
-        os._exit(0)
-    return ctypes.get_errno() if answer < 0 else 0
-
-
-def of_libc(name: str, *args: Any) -> int:
-    """A function of libc; 0, or its errno."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    return ctypes.get_errno() if getattr(libc, name)(*args) < 0 else 0
 
 
 # ---- what a call sees and has
@@ -249,18 +245,12 @@ def test_a_call_has_a_session_of_its_own(confined: ramet.Template) -> None:
 # ---- what a call may not
 
 
-def ignored_and_handled() -> tuple[str, str]:
-    """The signals, as the kernel tells them: proc_pid_status(5)."""
-    lines = lines_of_status()
-    return lines["SigIgn"], lines["SigCgt"]
-
-
 @pytest.mark.parametrize("spares", [0, 1])
 def test_a_call_takes_signals_as_one_in_no_sandbox(spares: int) -> None:
     """An interrupt above all, which a template ignores, and what a call starts would."""
     with (
-        ramet.Template([__name__], spares=spares) as free,
-        ramet.Template([__name__], spares=spares, sandbox=Sandbox()) as confined,
+        ramet.Template(PRELOAD, spares=spares) as free,
+        ramet.Template(PRELOAD, spares=spares, sandbox=Sandbox()) as confined,
     ):
         for template in (free, confined):
             raised = template.clone(signal.raise_signal, signal.SIGINT).exception(PATIENT_SECONDS)
@@ -301,13 +291,13 @@ def test_calls_that_are_refused(confined: ramet.Template, name: str, args: tuple
 )
 def test_a_strict_call_may_no_more_than_a_strict_program(name: str, args: tuple[Any, ...]) -> None:
     """Nor what its template has needed to make it."""
-    with ramet.Template([__name__], sandbox=ramet.Sandbox.strict()) as strict:
+    with ramet.Template(PRELOAD, sandbox=ramet.Sandbox.strict()) as strict:
         assert run(strict, of_libc, name, *args) == errno.EPERM
 
 
 def test_a_strict_call_takes_no_filter_more() -> None:
     """The last one is the template's own doing."""
-    with ramet.Template([__name__], sandbox=ramet.Sandbox.strict()) as strict:
+    with ramet.Template(PRELOAD, sandbox=ramet.Sandbox.strict()) as strict:
         assert run(strict, raw, "seccomp", 1, 0, 0) == errno.EPERM
 
 
@@ -488,11 +478,6 @@ def test_options_of_a_call_that_hold(confined: ramet.Template, tmp_path: Path) -
     assert (tmp_path / "out").read_text() == "said\n"
 
 
-def limit_of(name: str) -> tuple[int, int]:
-    """Of the process that asks."""
-    return resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
-
-
 @pytest.mark.parametrize("spares", [0, 1])
 def test_limits_of_a_template_take_the_place_of_the_sandboxs(spares: int) -> None:
     """In each call, above its own or below; but for CORE, where 0 would start a program outside."""
@@ -609,11 +594,6 @@ def test_directories_of_sys_path_in_dev(monkeypatch: pytest.MonkeyPatch) -> None
 # ---- amounts
 
 
-def fill() -> int:
-    """Take memory, much."""
-    return len([bytearray(os.urandom(1)) * (1 << 20) for _ in range(400)])
-
-
 def spin() -> None:
     """Take time."""
     while True:
@@ -655,16 +635,6 @@ def test_memory_of_each_call() -> None:
             else:
                 pytest.fail("it had what it wanted")
         assert run(template, abs, -1) == 1
-
-
-def take_shared(megabytes: int) -> int:
-    """Memory that RLIMIT_DATA does not count; too much of it is seen later, or at once."""
-    memory = mmap.mmap(-1, megabytes << 20)
-    for _ in range(megabytes):
-        memory.write(bytes(1 << 20))
-    if megabytes > LITTLE_MEGABYTES:
-        select.select([], [], [])
-    return megabytes
 
 
 @pytest.mark.parametrize("amounts", [{"memory": "1G"}, {"processes": 50, "timeout": 60}, {}])
@@ -726,11 +696,6 @@ def test_a_call_that_cannot_be_confined(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 # ---- layers and ends
-
-
-def a_thread_that_waits() -> None:
-    """For ever."""
-    threading.Thread(target=threading.Event().wait, daemon=True).start()
 
 
 def test_threads_that_are_allowed_stay_outside() -> None:
@@ -832,21 +797,10 @@ def replace(path: Path, content: str) -> None:
     (path / "hidden" / "file").write_text(content)
 
 
-def found(path: Path) -> tuple[str, list[str], int, str]:
-    """As a call that is to see nothing of two, and may not write the third."""
-    try:
-        (path / "kept" / "file").write_text("of a call")
-        refused = 0
-    except OSError as error:
-        refused = error.errno or -1
-    kept = (path / "kept" / "file").read_text()
-    return (path / "secret").read_text(), os.listdir(path / "hidden"), refused, kept
-
-
 @pytest.mark.parametrize("spares", [0, 2])
 def test_what_is_replaced_stays_covered(spares: int, covered: Path) -> None:
     """In each call from then on, in another process; without a warning, and only where it is replaced."""
-    with ramet.Template([__name__], sandbox=sandbox_of(covered), spares=spares) as template:
+    with ramet.Template(PRELOAD, sandbox=sandbox_of(covered), spares=spares) as template:
         assert run(template, found, covered) == ("", [], errno.EROFS, "first")
         for content in ("second", "third"):
             replace(covered, content)
@@ -862,7 +816,7 @@ def test_what_is_replaced_stays_covered(spares: int, covered: Path) -> None:
 
 def test_a_call_goes_on_when_something_is_replaced(covered: Path) -> None:
     """The next one has another process, and this one ends as it would have."""
-    with ramet.Template([__name__], sandbox=sandbox_of(covered)) as template:
+    with ramet.Template(PRELOAD, sandbox=sandbox_of(covered)) as template:
         read, written = os.pipe()
         with template.clone(os.read, 0, 1, stdin=read) as running:
             os.close(read)
@@ -875,7 +829,7 @@ def test_a_call_goes_on_when_something_is_replaced(covered: Path) -> None:
 
 def test_what_is_covered_and_is_gone(covered: Path) -> None:
     """Calls are refused, by its name, until it is there again."""
-    with ramet.Template([__name__], sandbox=sandbox_of(covered)) as template:
+    with ramet.Template(PRELOAD, sandbox=sandbox_of(covered)) as template:
         (covered / "secret").unlink()
         for _ in range(2):
             with pytest.raises(FileNotFoundError, match=r"invalid hidden: .*secret'"):
@@ -887,7 +841,7 @@ def test_what_is_covered_and_is_gone(covered: Path) -> None:
 def test_a_derived_template_covers_what_is_replaced(covered: Path) -> None:
     """Whichever of the two is called first."""
     with (
-        ramet.Template([__name__], sandbox=sandbox_of(covered)) as base,
+        ramet.Template(PRELOAD, sandbox=sandbox_of(covered)) as base,
         base.derive() as derived,
     ):
         for content, order in (("second", (base, derived)), ("third", (derived, base))):
@@ -904,7 +858,7 @@ def test_an_executor_covers_what_is_replaced(reuse: int, derives: bool, covered:
         named: dict[str, Any] = {"sandbox": sandbox_of(covered)}
         if derives:
             named = {"template": stack.enter_context(ramet.Template(**named))}
-        executor = stack.enter_context(ramet.Executor(2, preload=[__name__], reuse=reuse, **named))
+        executor = stack.enter_context(ramet.Executor(2, preload=PRELOAD, reuse=reuse, **named))
         for content in ("first", "second", "third"):
             if content != "first":
                 replace(covered, content)
@@ -917,21 +871,6 @@ def test_nothing_is_looked_at_where_nothing_is_covered(confined: ramet.Template)
     """A call pays nothing for it then."""
     run(confined, abs, -1)
     assert confined._link.points == (b"", b"")
-
-
-def fork_and_hang() -> None:
-    """As two processes, one in a session of its own."""
-    if os.fork() == 0:
-        os.setsid()
-    time.sleep(1000)
-
-
-def leave_a_daemon() -> int:
-    """As a call that returns, and leaves a process in a session of its own."""
-    if os.fork() == 0:
-        os.setsid()
-        time.sleep(1000)
-    return os.getpid()
 
 
 def test_a_wait_that_was_interrupted_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1067,11 +1006,6 @@ def test_what_is_closed_keeps_nothing(kind: Callable[..., Any]) -> None:
         gc.enable()
 
 
-def descriptors() -> list[str]:
-    """What this process has open, but for the list itself."""
-    return [name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")]
-
-
 def test_close_ends_calls_that_run() -> None:
     """They are in its namespace; what they have started ends, too."""
     with ramet.Template(["cloudpickle"], sandbox=Sandbox()) as template:
@@ -1148,29 +1082,13 @@ def test_an_executor_in_a_sandbox() -> None:
         assert list(executor.map(abs, [-1, -2])) == [1, 2]
 
 
-def _write(count: int, number: int = 1) -> None:
-    written = 0
-    while written < count:
-        written += os.write(number, b"x" * (count - written))
-
-
-def _write_on(count: int) -> None:
-    _write(count)
-    signal.pause()
-
-
-def _write_and_exit(count: int) -> None:
-    _write(count)
-    os._exit(0)
-
-
 _MOST = 10_000
 WRITERS: list[tuple[Callable[..., object], tuple[int, ...]]] = [
-    (_write, (_MOST + 1,)),
-    (_write, (1 << 26,)),
-    (_write, (1 << 20, 2)),
-    (_write_on, (1 << 20,)),
-    (_write_and_exit, (1 << 20,)),
+    (write, (_MOST + 1,)),
+    (write, (1 << 26,)),
+    (write, (1 << 20, 2)),
+    (write_on, (1 << 20,)),
+    (write_and_exit, (1 << 20,)),
 ]
 
 
@@ -1180,7 +1098,7 @@ def test_a_call_that_writes_too_much(reuse: int) -> None:
     sandbox = Sandbox(output=_MOST)
     with ramet.Executor(1, sandbox=sandbox, capture_output=True, reuse=reuse) as executor:
         for fn, args in WRITERS:
-            fits = executor.submit(_write, _MOST)
+            fits = executor.submit(write, _MOST)
             assert (fits.exception(PATIENT_SECONDS), fits.stdout) == (None, "x" * _MOST)
             future = executor.submit(fn, *args)
             died = future.exception(PATIENT_SECONDS)
@@ -1194,8 +1112,8 @@ def test_what_a_call_may_write_is_of_both_together() -> None:
     """Output and error."""
 
     def both(output: int, error: int) -> None:
-        _write(output)
-        _write(error, 2)
+        write(output)
+        write(error, 2)
 
     with ramet.Executor(1, sandbox=Sandbox(output=_MOST), capture_output=True) as executor:
         fits = executor.submit(both, _MOST - 10, 10)
@@ -1206,18 +1124,10 @@ def test_what_a_call_may_write_is_of_both_together() -> None:
         assert died.status.reason == "output"
 
 
-def _write_anew(count: int) -> None:
-    """As shells do for ``> /dev/stdout``, and tee for a file that it appends to."""
-    for flags in (os.O_TRUNC, os.O_APPEND):
-        anew = os.open("/proc/self/fd/1", os.O_WRONLY | flags)
-        os.write(anew, b"x" * count)
-        os.close(anew)
-
-
 def test_output_that_is_opened_anew() -> None:
     """It is a file like any other."""
     with ramet.Executor(1, sandbox=Sandbox(output=_MOST), capture_output=True) as executor:
-        future = executor.submit(_write_anew, 3)
+        future = executor.submit(write_anew, 3)
         assert future.exception(PATIENT_SECONDS) is None
         assert future.stdout == "xxxxxx"
 
@@ -1242,7 +1152,7 @@ def test_an_executor_of_a_confined_template(confined: ramet.Template) -> None:
 
 def test_a_deadline_of_an_executor_kills_a_tree() -> None:
     """What the call has started ends with it."""
-    with ramet.Executor(1, sandbox=Sandbox(), timeout=0.5, preload=[__name__]) as executor:
+    with ramet.Executor(1, sandbox=Sandbox(), timeout=0.5, preload=PRELOAD) as executor:
         error = executor.submit(fork_and_hang).exception(PATIENT_SECONDS)
     assert isinstance(error, ramet.DeadlineExceeded)
 
@@ -1253,7 +1163,7 @@ def test_a_deadline_of_the_sandbox_tells_where_a_call_stood(
 ) -> None:
     """As that of the executor does; the first of both ends the call."""
     sandbox = Sandbox(timeout=timeouts[0])
-    with ramet.Executor(1, sandbox=sandbox, timeout=timeouts[1], preload=[__name__]) as executor:
+    with ramet.Executor(1, sandbox=sandbox, timeout=timeouts[1], preload=PRELOAD) as executor:
         error = executor.submit(fork_and_hang).exception(PATIENT_SECONDS)
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
     assert isinstance(error, ramet.DeadlineExceeded)

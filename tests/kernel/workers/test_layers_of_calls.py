@@ -26,6 +26,8 @@ from ...constants import PATIENT_SECONDS
 from ...looking import state_of
 from ...waiting import exit_code, nothing_unreaped, until
 from ..sandbox.taken_away import needs_all
+from . import layered_calls
+from .layered_calls import append, script, write_and
 
 pytestmark = [
     needs_all,
@@ -34,7 +36,7 @@ pytestmark = [
     ),
 ]
 
-PRELOAD = ["cloudpickle", __name__]  # what is not loaded each call would import
+PRELOAD = ["cloudpickle", layered_calls.__name__]  # what is not loaded each call would import
 
 
 @pytest.fixture(autouse=True)
@@ -76,19 +78,6 @@ def seen(place: Path) -> dict[str, str]:
 def told(changes: Any, place: Path) -> list[str]:
     """A word for each change, and its path below the directory."""
     return [f"{one.kind} {os.path.relpath(one.path, place)}" for one in changes]
-
-
-def append(path: Path, text: str) -> list[str]:
-    """Returns what was beside the file before."""
-    beside = sorted(os.listdir(path.parent))
-    with path.open("a") as file:
-        file.write(text)
-    return beside
-
-
-def script(command: str, place: str) -> None:
-    """In a shell."""
-    subprocess.run(["sh", "-ec", command], check=True, cwd=place)
 
 
 def ended(template: ramet.Template, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -296,26 +285,6 @@ def test_a_mount_of_later_is_not_seen(files: Path) -> None:
 
 
 # ---- ends
-
-
-def write_and(end: str, path: Path) -> None:
-    """And end in that way."""
-    path.write_text("x")
-    match end:
-        case "abort":
-            os.abort()
-        case "exit":
-            os._exit(3)
-        case "raise":
-            raise ValueError(end)
-        case "memory":
-            held = [bytearray(os.urandom(1 << 20)) for _ in range(4096)]
-            del held
-        case _:
-            if os.fork() == 0:
-                os.setsid()
-            while True:
-                path.with_name(f"{os.getpid()}-{time.monotonic_ns()}").write_text("x")
 
 
 @pytest.mark.parametrize("spares", [0, 1])
