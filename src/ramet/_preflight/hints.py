@@ -148,7 +148,9 @@ def no_callable(what: object, verb: str) -> TypeError:
             f"invalid fn: expected a callable, got none; it comes first: {verb}(fn, 1, 2)"
         )
     text = f"invalid fn: expected a callable, got {type(what).__name__}"
-    if isinstance(what, str | bytes | list | tuple):
+    if verb == "map":
+        text += "; it comes first: map(fn, [1, 2])"
+    elif isinstance(what, str | bytes | list | tuple):
         text += "; a program is started by ramet.run(argv), Popen(argv) or Command(argv).spawn()"
     else:
         text += f"; hand over the function and not what it returns: {verb}(fn, 1, 2)"

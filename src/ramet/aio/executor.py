@@ -72,6 +72,8 @@ class Executor:
         executor's block waits for them.
         Raises as run() does; TypeError and ValueError for an invalid buffersize.
         """
+        if not callable(fn):
+            raise no_callable(fn, "map")
         if isinstance(buffersize, bool) or not isinstance(buffersize, int | None):
             raise TypeError(f"invalid buffersize: expected an int or None, got {buffersize!r}")
         if buffersize is not None and buffersize < 1:

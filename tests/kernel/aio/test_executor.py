@@ -396,6 +396,10 @@ def test_bad_input_of_the_executor(in_loop: Run[None]) -> None:
                 await executor.__aenter__()
             with pytest.raises(ValueError, match="buffersize"):
                 executor.map(abs, [1], buffersize=0)
+            with pytest.raises(
+                TypeError, match=r"expected a callable, got list; .* map\(fn, \[1, 2\]\)"
+            ):
+                executor.map([1, 2], abs)  # type: ignore[arg-type]
             with pytest.raises(TypeError, match="buffersize"):
                 executor.map(abs, [1], buffersize="2")  # type: ignore[arg-type]
             with pytest.raises(TypeError, match="argument 0"):

@@ -316,6 +316,10 @@ def test_what_cannot_be_called_is_refused_by_submit() -> None:
             executor.map(abs, [1], chunksize=0)
         with pytest.raises(ValueError, match="buffersize"):
             executor.map(abs, [1], buffersize=0)
+        with pytest.raises(
+            TypeError, match=r"expected a callable, got list; .* map\(fn, \[1, 2\]\)"
+        ):
+            executor.map([1, 2], abs)  # type: ignore[arg-type]
         assert executor.submit(abs, -1).result(PATIENT_SECONDS) == 1
 
 

@@ -153,6 +153,10 @@ class Executor(AnyExecutor):
         takes. buffersize: how many calls are ahead of the one whose result is asked for; the iterables
         are read no further. By default all are submitted at once.
         """
+        if not callable(fn):  # before an iterable is asked for an item, or something that is none
+            from ..._preflight.hints import no_callable
+
+            raise no_callable(fn, "map")
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
         if buffersize is not None and not isinstance(buffersize, int):
