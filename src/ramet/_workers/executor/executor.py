@@ -153,7 +153,7 @@ class Executor(AnyExecutor):
         takes. buffersize: how many calls are ahead of the one whose result is asked for; the iterables
         are read no further. By default all are submitted at once.
         """
-        if not callable(fn):  # before an iterable is asked for an item, or something that is none
+        if not callable(fn):  # as in map(items, fn): zip() would say that fn cannot be iterated
             from ..._preflight.hints import no_callable
 
             raise no_callable(fn, "map")
