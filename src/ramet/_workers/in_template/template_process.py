@@ -50,6 +50,7 @@ from ..crossing.template_messages import (
 from ..in_call import kept_functions
 from ..in_call.binding import TO_BIND_TEMPLATE, bind
 from ..in_call.confining import carry_out_steps
+from ..in_call.reading_call import reading
 from ..in_call.serving import UNTIL_LET_GO
 from .clone_work import Begun, Confines, First, Given, Known
 from .clones_for_calls import ClonesForCalls
@@ -88,11 +89,12 @@ class _Template:
     def _load(self, read: Callable[[], Loading]) -> None:
         _core.gather_objects(True)
         try:
-            loading = read()
-            if rights.trusted is None:
-                rights.trusted = loading.trusted
-            self._warm = loading.warm or self._warm
-            load(loading, self._control)
+            with reading():
+                loading = read()
+                if rights.trusted is None:
+                    rights.trusted = loading.trusted
+                self._warm = loading.warm or self._warm
+                load(loading, self._control)
             # Of an event loop that setup has made: calls would write to it, and read what others wrote.
             signal.set_wakeup_fd(-1)
             self._clones = ClonesForCalls(

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ... import _core
-from ..._core import new_child
+from ..._core import new_child, reads_call
 from ..._function.clone import clone
 from ..._kernel.clone_bits import NEWPID, PARENT
 from ..._kernel.descriptors import STANDARD, is_standard
@@ -29,6 +29,7 @@ from ..crossing.caller_state import CallerState
 from ..crossing.messages import Channel, Message, channels, close_received, receive, send
 from ..crossing.pickling import pickled
 from ..crossing.template_messages import FAILED, LOAD, LOADED, LOADS, Loading
+from ..in_call.reading_call import refuse_template_while_imported
 from ..in_template.template_process import serve_here
 from .abandoned_start import abandonable
 from .checks import refuse_foreign
@@ -240,6 +241,9 @@ def adopted(made: Clone) -> Child[Any]:
 
 
 def _crossing(loading: Loading) -> tuple[Any, ...]:
+    """What it is sent as, to a process that imports what it names."""
+    if reads_call():
+        refuse_template_while_imported(loading.preload, (loading.setup, loading.warm))
     try:
         return pickled(loading)
     except Exception as error:
