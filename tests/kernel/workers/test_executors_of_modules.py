@@ -12,7 +12,7 @@ import ramet
 from ...constants import PATIENT_SECONDS
 
 _MODULE = """\
-import os, ramet
+import os, ramet, ramet.multiprocessing
 from functools import partial
 
 def setup(): pass
@@ -89,3 +89,10 @@ def test_a_module_may_make_a_template_of_others_as_it_is_loaded(imported: Any) -
     module = imported("ramet.Template(['json'])")
     with module.made, ramet.Template(["of_a_service"]) as template:
         assert template.clone(module.has_children).result(PATIENT_SECONDS) is False
+
+
+def test_a_module_may_make_a_context_that_loads_it(imported: Any) -> None:
+    """The context's template is started by its first process, and not as the module is imported."""
+    module = imported("ramet.multiprocessing.context(preload=['of_a_service'])")
+    with module.made.Pool(1) as pool:
+        assert pool.apply(module.has_children) is False

@@ -1,4 +1,4 @@
-"""Whether a template loads here, or a clone of one reads a call: what that imports may begin no other.
+"""Whether a template imports here, or a clone of one reads a call: what that imports begins no other.
 
 A call of a module's own function, begun at its top level, imports it again, and so begins another. So does
 a template that is made there and loads that module.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def reading() -> Iterator[None]:
     """While a call is read, which imports the modules of its function and of its arguments.
 
-    Or while a template loads.
+    Or while a template imports what it is to preload, and the modules of its functions.
     """
     before = note_reading(True)
     try:
@@ -44,7 +44,7 @@ def refuse_while_imported(fn: Callable[..., object]) -> None:
 def refuse_template_while_imported(
     preload: Iterable[str], functions: Iterable[Callable[..., object] | None]
 ) -> None:
-    """Raise RuntimeError where a module that is imported for a template makes one that imports it, too."""
+    """Raise RuntimeError where a module that is imported for a template starts one that imports it, too."""
     names = [*preload, *(_module_of(fn) or "" for fn in functions)]
     needed = {above for name in names for above in accumulate(name.split("."), "{}.{}".format)}
     for module in _imported_above():

@@ -91,10 +91,10 @@ class _Template:
         try:
             with reading():
                 loading = read()
-                if rights.trusted is None:
-                    rights.trusted = loading.trusted
-                self._warm = loading.warm or self._warm
-                load(loading, self._control)
+            if rights.trusted is None:
+                rights.trusted = loading.trusted
+            self._warm = loading.warm or self._warm
+            load(loading, self._control)
             # Of an event loop that setup has made: calls would write to it, and read what others wrote.
             signal.set_wakeup_fd(-1)
             self._clones = ClonesForCalls(

@@ -123,6 +123,7 @@ class Fresh:
         return Fresh(more, options, executable)
 
     def start(self) -> Started:
+        _refuse_while_imported(self._given[0])
         state = CallerState()
         ours, theirs = channels()
         process = self._spawn(theirs)
@@ -207,12 +208,14 @@ class Derived:
         start: Start,
     ) -> None:
         self._base = base
+        self._given = loading
         self.trusted = loading.trusted if start.trusted is None else start.trusted
         self.sandbox = start.sandbox
         self._loading = _crossing(loading)
         self._has_started = False
 
     def start(self) -> Started:
+        _refuse_while_imported(self._given)
         try:
             link, state, made = self._base(self._loading)
         except ValueError as error:
@@ -240,10 +243,12 @@ def adopted(made: Clone) -> Child[Any]:
     return process
 
 
-def _crossing(loading: Loading) -> tuple[Any, ...]:
-    """What it is sent as, to a process that imports what it names."""
+def _refuse_while_imported(loading: Loading) -> None:
     if reads_call():
         refuse_template_while_imported(loading.preload, (loading.setup, loading.warm))
+
+
+def _crossing(loading: Loading) -> tuple[Any, ...]:
     try:
         return pickled(loading)
     except Exception as error:
