@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor as AnyExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, Unpack, cast
 
+from ..._core import reads_call
 from ..._kernel.timeouts import checked_timeout, deadline_after, seconds_until
 from ..._limits.byte_counts import parsed_memory
 from ..._setup.options import Options
@@ -19,6 +20,7 @@ from ..template.template import Template
 from .awaited import refuse_without_epoll
 from .call import Call
 from .call_future import CallFuture
+from .late_pool import LatePool
 from .learning import Learning
 from .pool import Pool
 from .progress import progress_bar
@@ -115,15 +117,9 @@ class Executor(AnyExecutor):
         learns = preload is None and template is None and options.get("sandbox") is None
         told = _progress(progress)
         refuse_without_epoll()
-        own = _own_template(template, preload or (), ahead, options)
-        try:
-            own._request(memory=memory, options=rules.options or {}).close()
-        except BaseException:  # each call would be refused
-            own.close()
-            raise
+        begin = partial(_begun_pool, template, preload or (), ahead, options, rules, told, learns)
         self.max_workers = most
-        rules = rules._replace(most_output=own._most_output)
-        self._pool = Pool(own, rules, told, Learning(own) if learns else None)
+        self._pool = cast("Pool", LatePool(begin)) if reads_call() else begin()
         self._finalizer = weakref.finalize(self, self._pool.close, cancels=False)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
@@ -244,6 +240,25 @@ def _template_of(mp_context: Any, template: Template | None) -> Template:
             f"beside it, got {mp_context!r}: an executor's processes are clones of a template"
         )
     return found
+
+
+def _begun_pool(
+    template: Template | None,
+    preload: Iterable[str],
+    spares: int,
+    options: Options,
+    rules: Rules,
+    progress: Callable[[Counts], object] | None,
+    learns: bool,
+) -> Pool:
+    own = _own_template(template, preload, spares, options)
+    try:
+        own._request(memory=rules.memory, options=rules.options or {}).close()
+    except BaseException:  # each call would be refused
+        own.close()
+        raise
+    rules = rules._replace(most_output=own._most_output)
+    return Pool(own, rules, progress, Learning(own) if learns else None)
 
 
 def _own_template(

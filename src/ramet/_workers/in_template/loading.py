@@ -14,6 +14,7 @@ from ..._kernel import procfs
 from ..._kernel.timeouts import pauses
 from ..crossing.messages import Channel, send
 from ..crossing.template_messages import LOADS, Loading
+from ..in_call.reading_call import reading
 from ..in_call.serving import leave_channel
 from .fork_handlers import leave_out_needless
 from .fork_hazards import refuse_hazards, require_threads_shown, threads_left
@@ -32,7 +33,8 @@ def load(loading: Loading, control: Channel) -> None:
     with _no_threads_of_allocators():
         for name in loading.preload:
             _tell(control, f"while it imported {name!r}")
-            __import__(name)
+            with reading():
+                __import__(name)
         if loading.setup is not None:
             _tell(control, "in setup")
             loading.setup()

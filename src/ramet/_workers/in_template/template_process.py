@@ -50,6 +50,7 @@ from ..crossing.template_messages import (
 from ..in_call import kept_functions
 from ..in_call.binding import TO_BIND_TEMPLATE, bind
 from ..in_call.confining import carry_out_steps
+from ..in_call.reading_call import reading
 from ..in_call.serving import UNTIL_LET_GO
 from .clone_work import Begun, Confines, First, Given, Known
 from .clones_for_calls import ClonesForCalls
@@ -88,7 +89,8 @@ class _Template:
     def _load(self, read: Callable[[], Loading]) -> None:
         _core.gather_objects(True)
         try:
-            loading = read()
+            with reading():
+                loading = read()
             if rights.trusted is None:
                 rights.trusted = loading.trusted
             self._warm = loading.warm or self._warm

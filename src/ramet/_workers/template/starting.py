@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ... import _core
-from ..._core import new_child
+from ..._core import new_child, reads_call
 from ..._function.clone import clone
 from ..._kernel.clone_bits import NEWPID, PARENT
 from ..._kernel.descriptors import STANDARD, is_standard
@@ -29,6 +29,7 @@ from ..crossing.caller_state import CallerState
 from ..crossing.messages import Channel, Message, channels, close_received, receive, send
 from ..crossing.pickling import pickled
 from ..crossing.template_messages import FAILED, LOAD, LOADED, LOADS, Loading
+from ..in_call.reading_call import refuse_template_while_imported
 from ..in_template.template_process import serve_here
 from .abandoned_start import abandonable
 from .checks import refuse_foreign
@@ -122,6 +123,7 @@ class Fresh:
         return Fresh(more, options, executable)
 
     def start(self) -> Started:
+        _refuse_while_imported(self._given[0])
         state = CallerState()
         ours, theirs = channels()
         process = self._spawn(theirs)
@@ -206,12 +208,14 @@ class Derived:
         start: Start,
     ) -> None:
         self._base = base
+        self._given = loading
         self.trusted = loading.trusted if start.trusted is None else start.trusted
         self.sandbox = start.sandbox
         self._loading = _crossing(loading)
         self._has_started = False
 
     def start(self) -> Started:
+        _refuse_while_imported(self._given)
         try:
             link, state, made = self._base(self._loading)
         except ValueError as error:
@@ -237,6 +241,11 @@ def adopted(made: Clone) -> Child[Any]:
     process._hold(made.pid, made.pidfd)
     made.owns = False
     return process
+
+
+def _refuse_while_imported(loading: Loading) -> None:
+    if reads_call():
+        refuse_template_while_imported(loading.preload, (loading.setup, loading.warm))
 
 
 def _crossing(loading: Loading) -> tuple[Any, ...]:
