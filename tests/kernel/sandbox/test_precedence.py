@@ -85,8 +85,10 @@ def of_a_command() -> list[list[int]]:
 @pytest.mark.usefixtures("root")
 def test_a_command_that_was_made_before_is_not_before_others() -> None:
     """It is worked out once, and whoever starts it is looked at each time."""
+    policy, _, *limits = NONE
+    usual = [policy, max(0, own()[1]), *limits]  # these tests may run behind others themselves
     with ramet.clone(of_a_command) as child:
-        assert child.result(2 * SECONDS) == [NONE, NONE]
+        assert child.result(2 * SECONDS) == [usual, NONE]
 
 
 @pytest.mark.parametrize("work", [of_a_program, of_a_function, of_a_call])

@@ -177,4 +177,7 @@ ALLOWED: tuple[Row, ...] = (
         quiet=True,
     ),
     Row("seccomp", EPERM, why="a compiler in the kernel; programs go on without", quiet=True),
+    Row("io_uring_setup", EPERM, why="libuv, as of cmake, tries and goes on by epoll", quiet=True),
+    # ncurses takes the caller's ids while it reads what a terminal can: tput, less, Python's readline.
+    Row("setfsuid setfsgid", EPERM, why="ncurses tries and goes on with its own ids", quiet=True),
 )

@@ -85,11 +85,14 @@ DENIED: tuple[Row, ...] = (
     Row("move_pages migrate_pages", EPERM, why="moves pages, as attacks on the kernel's memory do"),
     # ---- large interfaces, where kernels fail
     # Docker refuses them since 2023; systemd and flatpak do not.
+    # libuv tries it in each program and goes on by epoll: cmake asks even for its version.
     Row(
-        "io_uring_setup io_uring_enter io_uring_register",
+        "io_uring_setup",
         EPERM,
         why="makes calls that no filter sees; its faults were most of the kernel's in some years",
+        quiet=True,
     ),
+    Row("io_uring_enter io_uring_register", EPERM, why="nobody has a ring to use them with"),
     Row("bpf", EPERM, why="loads code into the kernel"),
     Row("perf_event_open", EPERM, why="measures the kernel and other processes"),
     Row(

@@ -353,6 +353,24 @@ def test_a_forbidden_call_ends_the_process() -> None:
     assert status_of(run, forbidden="kill").signal == signal.SIGSYS
 
 
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize(
+    ("word", "tried"),
+    [
+        ("default", {"io_uring_setup": (256, 0)}),
+        ("strict", {"io_uring_setup": (256, 0), "setfsuid": (0,), "setfsgid": (0,)}),
+    ],
+)
+def test_what_libraries_try_ends_no_process(word: str, tried: dict[str, tuple[int, ...]]) -> None:
+    """Of libuv, which goes on without a ring, and of ncurses, which goes on with its own ids."""
+    found = confined(
+        lambda: {name: call(name, *arguments) for name, arguments in tried.items()},
+        word,
+        forbidden="kill",
+    )
+    assert found == dict.fromkeys(tried, errno.EPERM)
+
+
 # include/uapi/linux/seccomp.h
 NEW_LISTENER, SET_MODE_FILTER = 8, 1
 NOTIF_RECV = 0xC0502100

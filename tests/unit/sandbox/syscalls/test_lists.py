@@ -142,11 +142,17 @@ PRCTLS = [
 ]
 # What is answered alike where a forbidden call ends the process, beside what is not there.
 QUIET = {
-    "default": every(["setrlimit setxattr lsetxattr fsetxattr", "mbind set_mempolicy_home_node"]),
+    "default": every(
+        [
+            "setrlimit setxattr lsetxattr fsetxattr",
+            "mbind set_mempolicy_home_node io_uring_setup",
+        ]
+    ),
     "strict": every(
         [
             "setrlimit setxattr lsetxattr fsetxattr",
             "ioctl prctl mbind set_mempolicy set_mempolicy_home_node seccomp",
+            "io_uring_setup setfsuid setfsgid",
         ]
     ),
 }
