@@ -33,7 +33,9 @@ class LatePool:
 
     def close(self, *, cancels: bool) -> None:
         """Take no more calls. cancels: those that do not run yet."""
-        self._is_closed = True
+        with Held(self._lock) as take:  # or a first call of another thread makes one that stays
+            take()
+            self._is_closed = True
         if self._pool is not None:
             self._pool.close(cancels=cancels)
 
