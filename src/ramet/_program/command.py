@@ -184,6 +184,7 @@ class Command:
         if confinement.prepared is not None and self._launch_prepared(child, confinement):
             return
         taken_back = confinement.taken_back()
+        child._own_belongings().use = confinement.ground.use
         if preparation.is_unwatched and not taken_back:
             child._own_belongings().make_supervision = confinement.new_supervision
             failed = launching.launch(preparation.wanted, plan, child)

@@ -20,12 +20,9 @@ from ..._core import Held, same_files
 from ..._kernel.clone_bits import NEWNS, NEWUSER
 from ..._kernel.descriptors import Descriptors
 from ..._setup.order import Slots, Steps
-from ...errors import SpawnError
 from ..description import Sandbox
 from ..identity.identity import Identity
-from ..identity.shared_counts import most_of_a_sandbox
 from ..planning.plan import Plan, refuse_changed_root
-from ..planning.waiting_child import kept_namespaces
 from ..view import Place, View, view_of
 from ..ways import led_to
 from .bare_mounts import BareMounts, bare_mounts
@@ -35,6 +32,7 @@ from .own_names import with_own_names
 from .own_paths import Taken, by_place, places_of, taken_by
 from .replaced import ON_NOTHING, MountPoints, are_mounted, identified
 from .root import add_root
+from .sandbox_user import SandboxUser, no_steps
 
 _MOUNTS = "/proc/self/mounts"
 _ATTRIBUTES = {"user": "user", "mnt": "mount"}  # of a Ground, by the names in /proc/PID/ns
@@ -59,7 +57,9 @@ os.register_at_fork(after_in_child=lock._at_fork_reinit)  # type: ignore[attr-de
 class Ground:
     """The namespaces of a sandbox: ``user`` and ``mount`` are descriptors, which keep their numbers."""
 
-    fits = True  # see SharedGround
+    # See SharedGround.
+    fits = True
+    use = None
 
     def __init__(
         self,
@@ -67,13 +67,17 @@ class Ground:
         identity: Identity,
         plan: Plan,
         layers: str | None,
-        places: frozenset[Place] = frozenset(),
+        shared_places: frozenset[Place] | None = None,
     ) -> None:
-        """layers: the directory of those of its children. places: what its root has for others' paths."""
+        """layers: the directory of those of its children.
+
+        shared_places: what its root has for the paths of others, who share it, and have users of their own.
+        """
         self._layers = layers
-        self.root_places = places
+        self.shared_places = shared_places
         self._sandbox = sandbox
-        self.identity = identity
+        self._as_whom = SandboxUser(identity, plan)
+        self.identity, self.is_its_own = identity, self._as_whom.is_its_own
         self._plan = plan
         self._held = Descriptors()
         self._files = b"", b""
@@ -84,9 +88,6 @@ class Ground:
         self._is_made = False
         self.user = self.mount = -1
         self.bare: BareMounts | None = None
-        # By owner, the user namespace that maps the ids of files that the sandbox is to have that
-        # owner's rights to.
-        self._owners: dict[tuple[int, int], int] = {}
         # A caller who may not copy its own mounts may copy those of a namespace that is made for it.
         self.is_made_together = not plan.machine.may_copy_mounts
         self._poll = select.poll()
@@ -152,6 +153,7 @@ class Ground:
     def close(self) -> None:
         """Let go of the namespaces now: no child begins in them any more."""
         self._held.close()
+        self._as_whom.close()
         self.bare = None
 
     def make_current(self) -> None:
@@ -189,12 +191,12 @@ class Ground:
             return view
         own, is_mapped = self.identity, "user" in self._plan.namespaces
         ids = (own.inner_uid, own.inner_gid) if is_mapped else (own.outer_uid, own.outer_gid)
-        return with_own_names(view, self._sandbox, *ids)._replace(places=self.root_places)
+        return with_own_names(view, self._sandbox, *ids)._replace(places=self.shared_places or ())
 
     def _make_user(self) -> None:
         """The user namespace alone, if there is to be one; once."""
         if self._lacks_user:
-            self._keep(NEWUSER, ["user"], _no_steps)
+            self._keep(NEWUSER, ["user"], no_steps)
 
     def _make_together(self, view: View) -> None:
         """The mounts, in a copy of the caller's, and the user namespace that owns them, if any."""
@@ -220,7 +222,8 @@ class Ground:
     @property
     def _lacks_user(self) -> bool:
         """Whether a user namespace is to be made: it stays the same when the mounts are made anew."""
-        return "user" in self._plan.namespaces and self.user < 0
+        is_shared = self.shared_places is not None
+        return "user" in self._plan.namespaces and self.user < 0 and not is_shared
 
     def _mapped(self, view: View) -> Iterator[tuple[str, int]]:
         """Namespaces of the named paths whose file systems can map ids, and of the layers' directory."""
@@ -228,30 +231,11 @@ class Ground:
         for one in view.shown:
             whole = one.part_of or one.path
             if one.named and whole in granted and _is_on_one_file_system(whole, one.path):
-                yield one.path, self.namespace_of(whole)
+                yield one.path, self._as_whom.namespace_of(whole)
         # Also for a single file: its copy is there, and its own file system need not map ids.
         is_another = self._plan.own_id == "unused id" and "user" in self._plan.namespaces
         if view.layers is not None and is_another:
-            yield view.layers.path, self.namespace_of(view.layers.path)
-
-    def namespace_of(self, path: str) -> int:
-        """The user namespace for the owner of that path."""
-        found = os.stat(path, follow_symlinks=False)
-        owner = found.st_uid, found.st_gid
-        if owner not in self._owners:
-            self._owners[owner] = self._namespace_for(*owner)
-        return self._owners[owner]
-
-    def _namespace_for(self, uid: int, gid: int) -> int:
-        kept: list[int] = []
-        kept_namespaces(
-            NEWUSER,
-            ["user"],
-            lambda pid: self.identity.write_maps_of_files(pid, uid, gid),
-            _no_steps,
-            lambda path: kept.append(self._opened(path)),
-        )
-        return kept[0]
+            yield view.layers.path, self._as_whom.namespace_of(view.layers.path)
 
     def _keep(
         self,
@@ -261,20 +245,8 @@ class Ground:
         *,
         user_last: bool = False,
     ) -> None:
-        """Have a child make namespaces of these kinds, and keep them; see kept_namespaces()."""
-        owner = self.identity.outer_uid if user_last and self.is_its_own else None
-        is_shared = owner is None and (user_last or bool(flags & NEWUSER))
-        machine = self._plan.machine
-        try:
-            kept_namespaces(
-                *(flags, kinds, self.identity.write_maps, add_steps, self._keep_one),
-                user_last=user_last,
-                owner=owner,
-                most=most_of_a_sandbox() if is_shared and machine.lowers_counts else None,
-            )
-        except SpawnError:
-            machine.forget_mounts()
-            raise
+        """Have a child make namespaces of these kinds, and keep them."""
+        self._as_whom.keep(flags, kinds, add_steps, self._keep_one, user_last=user_last)
 
     def _keep_one(self, path: str) -> None:
         """By its descriptor, which keeps the number that it had for the one before."""
@@ -292,13 +264,6 @@ class Ground:
     def _opened(self, path: str) -> int:
         return self._held.open(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
 
-    @property
-    def is_its_own(self) -> bool:
-        """Whether its own user makes the user namespace, so that nothing in it counts for the caller."""
-        may_be = self._plan.machine.circumstances.may_use_namespaces_of_others
-        namespaces = {"user", "mnt"} <= self._plan.namespaces and not self.is_made_together
-        return namespaces and self.identity.is_nobodys and may_be
-
 
 def _paths(sandbox: Sandbox, view: View) -> list[str]:
     """Those of which each is to lead to the same file as long as what is made of them is used."""
@@ -310,7 +275,3 @@ def _paths(sandbox: Sandbox, view: View) -> list[str]:
 def _is_on_one_file_system(whole: str, part: str) -> bool:
     """Not what is mounted below a directory: its ids stay as they are."""
     return whole == part or os.stat(whole).st_dev == os.stat(part).st_dev
-
-
-def _no_steps(_: Steps) -> None:
-    """For kept_namespaces(): the namespaces are all that is wanted."""

@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeAlias
 
 from ..._core import Held, same_files
 from ..._setup.order import Slots, Steps
-from ..description import Sandbox
+from ..description import SYSCALLS, Sandbox
 from ..identity.identity import identity
 from ..planning.plan import Plan
-from ..view import View, path_order
+from ..view import Place, View, path_order
 from ..ways import led_to
 from .ground import Ground, common_of, lock
 from .own_files import add_temporary
@@ -27,6 +27,7 @@ from .own_paths import (
     own_paths,
 )
 from .replaced import MountPoints
+from .sandbox_user import Use, Users
 
 # A root of its own takes less at each launch, and few programs have more descriptions than these.
 _SEVERAL = 2
@@ -38,27 +39,35 @@ class _Looked(NamedTuple):
 
     files: tuple[bytes, bytes]
     own: OwnPaths | None
+    places: frozenset[Place] | None
 
 
 def _look(sandbox: Sandbox, taken: Taken) -> _Looked:
     # Identified first: what is replaced meanwhile is looked at again.
-    return _Looked(led_to((*sandbox.read, *sandbox.write)), own_paths(sandbox, taken))
+    files = led_to((*sandbox.read, *sandbox.write))
+    own = own_paths(sandbox, taken)
+    return _Looked(files, own, None if own is None else own.places)
 
 
 class SharedGround:
     """What a Ground is, by that of another description, ``base``, which names no path.
 
     fits: whether a child can still mount its paths there; where it cannot, a Ground is to be made.
+    places: see Ground.places.
     """
 
     is_made_together = False
 
-    def __init__(self, base: Ground, sandbox: Sandbox, plan: Plan, looked: _Looked) -> None:
-        self.base = base
+    def __init__(
+        self, base: Ground, users: Users, sandbox: Sandbox, plan: Plan, looked: _Looked
+    ) -> None:
+        self.base, self.users = base, users
         self._sandbox = sandbox
         self._plan = plan
-        self.identity, self.is_its_own = base.identity, base.is_its_own
-        self.user, self.mount = base.user, base.mount
+        self._lent = users.lend()
+        own = self._lent.user
+        self.identity, self.is_its_own = own.identity, own.is_its_own
+        self.user, self.mount = own.number, base.mount
         self._seen: View | None = None  # of the base, when this was looked at
         self._take(looked)
 
@@ -81,11 +90,6 @@ class SharedGround:
         return self.base.points
 
     @property
-    def places(self) -> object:
-        """See Ground.places."""
-        return self._places
-
-    @property
     def taken(self) -> Taken:
         """See Ground.taken."""
         return self.base.taken
@@ -93,7 +97,12 @@ class SharedGround:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """See Ground.descriptors."""
-        return *self.base.descriptors, *self._mapped.values()
+        return self.user, self.mount, *self._mapped.values()
+
+    @property
+    def use(self) -> Use:
+        """For each child to keep: until it has ended no other description has its user."""
+        return self._lent.use()
 
     def make_current(self) -> None:
         """See Ground.make_current()."""
@@ -105,13 +114,12 @@ class SharedGround:
                 self._take(_look(self._sandbox, self.base.taken))
 
     def _take(self, looked: _Looked) -> None:
-        base, own = self.base.view, looked.own
-        self._files = looked.files
-        self._places = None if own is None else own.places
-        self.fits = own is not None and own.places == self.base.root_places
+        base = self.base.view
+        self._files, own, self.places = looked
+        self.fits = self.places == self.base.shared_places
         self._own = own or OwnPaths((), {})
         self._mapped = {
-            one.path: self.base.namespace_of(one.path)
+            one.path: self._lent.user.namespace_of(one.path)
             for one in self._own.shown
             if one.path in self._plan.idmapped
         }
@@ -152,29 +160,30 @@ def shared_ground(
     alike = [ground for ground in grounds if ground.is_like(sandbox, plan)]
     if len(alike) < _SEVERAL or not _may_share(sandbox, plan):
         return None
-    bases = [ground.base for ground in alike if isinstance(ground, SharedGround)]
-    taken = (bases[0] if bases else alike[0]).taken
+    sharing = [ground for ground in alike if isinstance(ground, SharedGround)]
+    taken = (sharing or alike)[0].taken
     looked = _look(sandbox, taken)
-    own = looked.own
-    if own is None or sum(ground.places == own.places for ground in alike) < _SEVERAL:
+    places = looked.places
+    if places is None or sum(ground.places == places for ground in alike) < _SEVERAL:
         return None
-    base = next((one for one in bases if one.root_places == own.places), None)
-    if base is None:
-        base = _base(sandbox, plan, own)
+    base, users = next(
+        ((one.base, one.users) for one in sharing if one.base.shared_places == places), (None, None)
+    )
+    if base is None or users is None:
+        nothing = sandbox.replace(read=(), write=())
+        base, users = Ground(nothing, identity(plan.own_id), plan, None, places), Users(plan)
     if base.taken is not taken:
         looked = _look(sandbox, base.taken)
-    shared = SharedGround(base, sandbox, plan, looked)
+    shared = SharedGround(base, users, sandbox, plan, looked)
     return shared if shared.fits else None
-
-
-def _base(sandbox: Sandbox, plan: Plan, own: OwnPaths) -> Ground:
-    nothing = sandbox.replace(read=(), write=())
-    return Ground(nothing, identity(plan.own_id), plan, None, own.places)
 
 
 def _may_share(sandbox: Sandbox, plan: Plan) -> bool:
     """Children that wait for their programs have mounted all; of an image all is in its place."""
     has_paths = bool(sandbox.read or sandbox.write)
+    # What a user may leave behind for the next: files of its own, and by a filter of the caller's, keys.
+    leaves_nothing = (plan.idmap or plan.own_id == "caller's id") and sandbox.syscalls in SYSCALLS
     has_others = sandbox.hidden or sandbox.overlay or sandbox.root is not None or sandbox.warm
     is_made_apart = plan.namespaces >= _NEEDED and plan.machine.may_copy_mounts
-    return has_paths and not has_others and is_made_apart and sandbox.tmp is not None
+    is_plain = has_paths and not has_others and sandbox.tmp is not None
+    return is_plain and is_made_apart and leaves_nothing
