@@ -181,10 +181,10 @@ class Command:
         if self._laid is not preparation.steps:
             self._lay()
         plan = self._plan
+        child._own_belongings().use = confinement.ground.use
         if confinement.prepared is not None and self._launch_prepared(child, confinement):
             return
         taken_back = confinement.taken_back()
-        child._own_belongings().use = confinement.ground.use
         if preparation.is_unwatched and not taken_back:
             child._own_belongings().make_supervision = confinement.new_supervision
             failed = launching.launch(preparation.wanted, plan, child)
