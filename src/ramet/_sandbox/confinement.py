@@ -20,9 +20,10 @@ from .description import LEAST_OPEN_FILES, NETWORKS, Sandbox, hostname_of, is_be
 from .files.ground import Ground, lock
 from .files.landlock import rules
 from .files.own_files import add_layer, add_proc, add_terminals, hide_keys
+from .files.sandbox_user import Use
 from .files.shared_ground import AnyGround, shared_ground
 from .files.sight import Sight
-from .identity.identity import identity
+from .identity.identity import Identity, identity
 from .overlay.layer import Layer
 from .overlay.layers import Layers
 from .own_places import LAYERS
@@ -75,11 +76,8 @@ class Confinement:
         self.layers = Layers(sandbox) if sandbox.overlay else None
         self.ground = self._ground(others)
         self._former: list[AnyGround] = []  # steps that name their descriptors may be under way
-        self.identity = self.ground.identity
         self._network = Descriptors()  # a namespace that is joined
         self.network: object = self._opened_network()
-        self.user: object = self.ground.user
-        self.mount: object = self.ground.mount
         self.filter_program = self._compiled()
         # What commands with the same options share, by these.
         self.preparations: dict[tuple[object, ...], Any] = {}
@@ -87,7 +85,8 @@ class Confinement:
     def _ground(self, others: Iterable["Confinement"]) -> AnyGround:
         grounds = [other.ground for other in others]
         for ground in grounds:
-            is_fitting = self.mounts_paths or isinstance(ground, Ground)
+            shares = self.mounts_paths and not self.sandbox.warm
+            is_fitting = shares or isinstance(ground, Ground)
             if is_fitting and ground.serves(self.sandbox, self.plan):
                 ground.make_current()
                 if ground.fits:
@@ -136,17 +135,32 @@ class Confinement:
         self.preparations.clear()  # which refers to it
         self.amounts.close()
 
-    def make_current(self) -> None:
-        """To be called before each launch."""
-        self.ground.make_current()
-        if not self.ground.fits:
-            with Held(lock) as take:
-                take()
-                if not self.ground.fits:
-                    self._former.append(self.ground)
-                    self.ground = self._ground_alone()
-                    self.identity = self.ground.identity
-                    self.user, self.mount = self.ground.user, self.ground.mount
+    def make_current(self) -> Use | None:
+        """To be called before each launch. Returns what the child is to keep until it has ended."""
+        use = self.ground.make_current()
+        if self.ground.fits:
+            return use
+        with Held(lock) as take:
+            take()
+            if not self.ground.fits:
+                self._former.append(self.ground)
+                self.ground = self._ground_alone()
+        return None
+
+    @property
+    def identity(self) -> Identity:
+        """As whom the child runs."""
+        return self.ground.identity
+
+    @property
+    def user(self) -> object:
+        """The user namespace that is joined, as the steps are to name it: a descriptor, -1 for none."""
+        return self.ground.user
+
+    @property
+    def mount(self) -> object:
+        """The same of the mount namespace."""
+        return self.ground.mount
 
     def new_place(self) -> Place:
         """What keeps the amounts of one child."""

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import ramet
+from ramet import Child, Sandbox
 from ramet import CloneFlag as F
-from ramet import Sandbox
 from ramet._sandbox import system_files, view, ways
 from ramet._sandbox.files import shared_ground
 from ramet._sandbox.files.shared_ground import SharedGround
@@ -207,24 +207,31 @@ def test_a_link_that_is_made_meanwhile(tasks: list[Path], monkeypatch: pytest.Mo
 
 
 def test_users_are_had_one_after_the_other(tasks: list[Path]) -> None:
-    """Those that are kept, or run, have one each; who comes when others are gone has theirs."""
+    """Descriptions whose programs run have one each; who comes when these have ended has theirs."""
 
     def user_of(task: Path) -> int:
         ground = confinement_of(OfProgram, Sandbox(write=[task])).ground
         assert isinstance(ground, SharedGround)
         return ground.identity.outer_uid
 
+    def cat(task: Path) -> Child[None]:
+        return ramet.Command(["cat"], stdin=held, sandbox=Sandbox(write=[task])).spawn()
+
     sharing([Sandbox(write=[task]) for task in tasks])
-    third, fourth = user_of(tasks[2]), user_of(tasks[3])
-    assert third != fourth
-    Sandbox(write=[tasks[2]]).release()
-    assert user_of(tasks[2]) == third
+    told("true", Sandbox(write=[tasks[2]]))
+    first = user_of(tasks[2])
+    told("true", Sandbox(write=[tasks[3]]))
+    assert user_of(tasks[3]) == first  # who had it is gone
     reading, writing = os.pipe()
     with open(reading) as held, open(writing, "wb"):
-        child = ramet.Command(["cat"], stdin=held, sandbox=Sandbox(write=[tasks[3]])).spawn()
-        Sandbox(write=[tasks[3]]).release()
-        assert user_of(tasks[3]) not in (third, fourth)
-    assert child.wait(LIMIT_SECONDS).success
+        children = [cat(tasks[2]), cat(tasks[2]), cat(tasks[3])]
+        uids = [Path(f"/proc/{child.pid}").stat().st_uid for child in children]
+        assert uids == [first, first, user_of(tasks[3])]
+        assert uids[2] != first
+        Sandbox(write=[tasks[2]]).release()
+        told("true", Sandbox(write=[tasks[2]]))
+        assert user_of(tasks[2]) not in uids
+    assert [child.wait(LIMIT_SECONDS).success for child in children] == [True] * 3
 
 
 def test_a_mount_that_was_made_since(tasks: list[Path]) -> None:

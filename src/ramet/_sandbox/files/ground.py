@@ -57,9 +57,7 @@ os.register_at_fork(after_in_child=lock._at_fork_reinit)  # type: ignore[attr-de
 class Ground:
     """The namespaces of a sandbox: ``user`` and ``mount`` are descriptors, which keep their numbers."""
 
-    # See SharedGround.
-    fits = True
-    use = None
+    fits = True  # see SharedGround
 
     def __init__(
         self,
@@ -157,7 +155,10 @@ class Ground:
         self.bare = None
 
     def make_current(self) -> None:
-        """Make it anew if what it shows is not what the caller sees any more; the numbers stay."""
+        """Make it anew if what it shows is not what the caller sees any more; the numbers stay.
+
+        Returns nothing that a child has to keep: all children have the one user.
+        """
         with Held(lock) as take:
             take()
             is_current = same_files(*self._files) and are_mounted(self.points)

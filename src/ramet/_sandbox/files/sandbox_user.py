@@ -13,7 +13,7 @@ from ..identity.shared_counts import most_of_a_sandbox
 from ..planning.plan import Plan
 from ..planning.waiting_child import kept_namespaces
 
-_MOST_FREE = 16  # as many descriptions are kept
+_MOST_FREE = 4  # are kept
 
 
 class SandboxUser:
@@ -27,6 +27,17 @@ class SandboxUser:
         # By owner, the user namespace that maps the ids of files that the sandbox is to have that
         # owner's rights to.
         self._owners: dict[tuple[int, int], int] = {}
+        self._use: Callable[[], Use | None] = _unused
+
+    def used(self) -> "Use | None":
+        """Its use; None where no child lives."""
+        return self._use()
+
+    def use(self, by: object) -> "Use":
+        """From now on, by the children of that description."""
+        use = Use(by)
+        self._use = weakref.ref(use)
+        return use
 
     @property
     def is_its_own(self) -> bool:
@@ -94,49 +105,43 @@ class SandboxUser:
         self._held.close()
 
 
+def _unused() -> None:
+    """Of a user: nobody has it."""
+
+
 class Use:
-    """Of a user, by a child that lives: no other description is to have that user meanwhile."""
+    """Of a user, by the children of one description: as long as this is there, no other has that user."""
 
-
-class Lent:
-    """A user that nobody else has as long as this is there, or a use of it."""
-
-    def __init__(self, user: SandboxUser, free: list[SandboxUser]) -> None:
-        self.user = user
-        self._uses: list[weakref.ref[Use]] = []  # one at most, which its children share
-        end = weakref.finalize(self, _give_back, user, free, self._uses)
-        end.atexit = False
-
-    def use(self) -> Use:
-        """For a child to keep until all that it has started has ended."""
-        used = self._uses[0]() if self._uses else None
-        if used is None:
-            used = Use()
-            self._uses[:] = [weakref.ref(used)]
-        return used
+    def __init__(self, by: object) -> None:
+        self.by = by
 
 
 class Users:
-    """The users of descriptions that share a root: each has one of its own, which others had before."""
+    """The users of descriptions that share a root: each has one of its own while children of it live."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._free: list[SandboxUser] = []
+        self._users: list[SandboxUser] = []
 
-    def lend(self) -> Lent:
-        """One that is free, or a new one. Raises as kept_namespaces() does."""
-        try:
-            user = self._free.pop()
-        except IndexError:
-            user = SandboxUser(identity(self._plan.own_id), self._plan)
-            user.make()
-        return Lent(user, self._free)
+    def free(self) -> SandboxUser:
+        """One that nobody has. Raises as kept_namespaces() does."""
+        free = [user for user in self._users if user.used() is None]
+        for one in free[_MOST_FREE:]:
+            self._users.remove(one)
+        if free:
+            return free[0]
+        made = SandboxUser(identity(self._plan.own_id), self._plan)
+        made.make()
+        self._users.append(made)
+        return made
 
-
-def _give_back(user: SandboxUser, free: list[SandboxUser], uses: list["weakref.ref[Use]"]) -> None:
-    is_used = any(use() is not None for use in uses)
-    if not is_used and len(free) < _MOST_FREE:
-        free.append(user)
+    def use(self, wanted: SandboxUser, by: object) -> tuple[SandboxUser, Use]:
+        """That user, or a free one where another has it, for a child to be made."""
+        used = wanted.used()
+        if used is not None and used.by is by:
+            return wanted, used
+        user = wanted if used is None else self.free()
+        return user, user.use(by)
 
 
 def no_steps(_: Steps) -> None:

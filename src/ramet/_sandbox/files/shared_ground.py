@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from ..._core import Held, same_files
 from ..._setup.order import Slots, Steps
 from ..description import SYSCALLS, Sandbox
-from ..identity.identity import identity
+from ..identity.identity import Identity, identity
 from ..planning.plan import Plan
 from ..view import Place, View, path_order
 from ..ways import led_to
@@ -64,12 +64,28 @@ class SharedGround:
         self.base, self.users = base, users
         self._sandbox = sandbox
         self._plan = plan
-        self._lent = users.lend()
-        own = self._lent.user
-        self.identity, self.is_its_own = own.identity, own.is_its_own
-        self.user, self.mount = own.number, base.mount
+        self._by = object()  # for its own uses
+        with Held(lock) as take:
+            take()
+            self._as_whom = users.free()
+        self.mount = base.mount
         self._seen: View | None = None  # of the base, when this was looked at
         self._take(looked)
+
+    @property
+    def identity(self) -> Identity:
+        """See Ground.identity: that of a user whom no child of another description has."""
+        return self._as_whom.identity
+
+    @property
+    def user(self) -> int:
+        """See Ground.user."""
+        return self._as_whom.number
+
+    @property
+    def is_its_own(self) -> bool:
+        """See Ground.is_its_own."""
+        return self._as_whom.is_its_own
 
     def serves(self, sandbox: Sandbox, plan: Plan) -> bool:
         """See Ground.serves()."""
@@ -99,19 +115,18 @@ class SharedGround:
         """See Ground.descriptors."""
         return self.user, self.mount, *self._mapped.values()
 
-    @property
-    def use(self) -> Use:
-        """For each child to keep: until it has ended no other description has its user."""
-        return self._lent.use()
-
-    def make_current(self) -> None:
-        """See Ground.make_current()."""
+    def make_current(self) -> Use:
+        """See Ground.make_current(). Returns what the child is to keep: until then its user is its own."""
         with Held(lock) as take:
             take()
             self.base.make_current()
-            if self._seen is not self.base.view or not same_files(*self._files):
+            user, use = self.users.use(self._as_whom, self._by)
+            is_same = self._seen is self.base.view and same_files(*self._files)
+            if user is not self._as_whom or not is_same:
+                self._as_whom = user
                 self._seen = None  # it is looked at again, should this fail
                 self._take(_look(self._sandbox, self.base.taken))
+            return use
 
     def _take(self, looked: _Looked) -> None:
         base = self.base.view
@@ -119,7 +134,7 @@ class SharedGround:
         self.fits = self.places == self.base.shared_places
         self._own = own or OwnPaths((), {})
         self._mapped = {
-            one.path: self._lent.user.namespace_of(one.path)
+            one.path: self._as_whom.namespace_of(one.path)
             for one in self._own.shown
             if one.path in self._plan.idmapped
         }
