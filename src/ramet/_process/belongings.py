@@ -65,6 +65,7 @@ class Belongings:
     held: Descriptors | None = None
     supervision: Supervised | None = None
     make_supervision: Callable[[], Supervised] | None = None
+    use: object = None  # of what others have when nothing is left of it
 
     @property
     def own_cgroup(self) -> OwnCgroup | None:
@@ -104,6 +105,7 @@ class Belongings:
 
     def gone(self) -> None:
         """All that it has started is reaped, too."""
+        self.use = None
         if self.supervision is not None:
             self.supervision.gone()
 

@@ -72,6 +72,7 @@ class Command:
         "_held",
         "_laid",
         "_last",
+        "_pipes",
         "_plan",
         "_preparation",
         "_shown",
@@ -84,6 +85,7 @@ class Command:
         self._shown = [word if type(word) is str else os.fsdecode(word) for word in argv]
         self._asked = argv[0], options  # for errors: as the caller gave them
         self._last: LastPart | None = None
+        self._pipes: tuple[int, ...] = ()
         validated, self._preparation, self._held = preparation_of(options)
         if "user" in options:  # which exists: validate() has looked it up
             warn_of_kept_groups(options)
@@ -155,9 +157,8 @@ class Command:
         return child
 
     def _give(self, pipes: Iterable[int]) -> None:
-        """Let a confined program open them anew, as by /dev/stdout."""
-        if self._preparation.confinement is not None:
-            self._preparation.confinement.give(pipes)
+        """Let a confined program, once it is launched, open them anew, as by /dev/stdout."""
+        self._pipes = tuple(pipes)
 
     def _launch(self, child: Child[None]) -> None:
         """Make the child of that handle."""
@@ -176,11 +177,13 @@ class Command:
         preparation = self._preparation
         confinement = preparation.confinement
         assert confinement is not None
-        confinement.make_current()
+        use = confinement.make_current()
+        confinement.give(self._pipes)
         preparation.make_current()
         if self._laid is not preparation.steps:
             self._lay()
         plan = self._plan
+        child._own_belongings().use = use
         if confinement.prepared is not None and self._launch_prepared(child, confinement):
             return
         taken_back = confinement.taken_back()

@@ -7,20 +7,23 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
+from .._core import Held
 from .._kernel.clone_bits import NEWNET, NEWNS, NEWUSER
 from .._kernel.descriptors import Descriptors
 from .._kernel.names import NAMESPACES, PR_SET_DUMPABLE
-from .._setup.order import Steps
+from .._setup.order import NO_SLOTS, Slots, Steps
 from .._setup.rows import OPTIONS
 from .amounts.amounts import OTHER_TASKS, Amounts, Limits, without_core
 from .amounts.place import Place
 from .amounts.precedence import taken_back
 from .description import LEAST_OPEN_FILES, NETWORKS, Sandbox, hostname_of, is_below
-from .files.ground import Ground
+from .files.ground import Ground, lock
 from .files.landlock import rules
-from .files.own_files import add_layer, add_proc, add_temporary, add_terminals, hide_keys
+from .files.own_files import add_layer, add_proc, add_terminals, hide_keys
+from .files.sandbox_user import Use
+from .files.shared_ground import AnyGround, shared_ground
 from .files.sight import Sight
-from .identity.identity import identity
+from .identity.identity import Identity, identity
 from .overlay.layer import Layer
 from .overlay.layers import Layers
 from .own_places import LAYERS
@@ -56,6 +59,7 @@ class Confinement:
 
     names_calls = False  # the init of its namespace is asked what to answer to a forbidden call
     keeps_namespaces = False  # what is confined makes namespaces for others
+    mounts_paths = False  # the child can open what it mounts by itself
 
     def __init__(self, sandbox: Sandbox, others: Iterable["Confinement"] = ()) -> None:
         self.amounts = Amounts(sandbox, ends_trees=this_machine().ends_trees_by_cgroup)
@@ -71,20 +75,26 @@ class Confinement:
         self._read_once = _read_once(sandbox)
         self.layers = Layers(sandbox) if sandbox.overlay else None
         self.ground = self._ground(others)
-        self.identity = self.ground.identity
+        self._former: list[AnyGround] = []  # steps that name their descriptors may be under way
         self._network = Descriptors()  # a namespace that is joined
         self.network: object = self._opened_network()
-        self.user: object = self.ground.user
-        self.mount: object = self.ground.mount
         self.filter_program = self._compiled()
         # What commands with the same options share, by these.
         self.preparations: dict[tuple[object, ...], Any] = {}
 
-    def _ground(self, others: Iterable["Confinement"]) -> Ground:
-        for other in others:
-            if other.ground.serves(self.sandbox, self.plan):
-                other.ground.make_current()
-                return other.ground
+    def _ground(self, others: Iterable["Confinement"]) -> AnyGround:
+        grounds = [other.ground for other in others]
+        for ground in grounds:
+            shares = self.mounts_paths and not self.sandbox.warm
+            is_fitting = shares or isinstance(ground, Ground)
+            if is_fitting and ground.serves(self.sandbox, self.plan):
+                ground.make_current()
+                if ground.fits:
+                    return ground
+        shared = shared_ground(self.sandbox, self.plan, grounds) if self.mounts_paths else None
+        return shared or self._ground_alone()
+
+    def _ground_alone(self) -> Ground:
         above = None if self.layers is None else self.layers.directory
         return Ground(self.sandbox, identity(self.plan.own_id), self.plan, above)
 
@@ -125,9 +135,32 @@ class Confinement:
         self.preparations.clear()  # which refers to it
         self.amounts.close()
 
-    def make_current(self) -> None:
-        """To be called before each launch."""
-        self.ground.make_current()
+    def make_current(self) -> Use | None:
+        """To be called before each launch. Returns what the child is to keep until it has ended."""
+        use = self.ground.make_current()
+        if self.ground.fits:
+            return use
+        with Held(lock) as take:
+            take()
+            if not self.ground.fits:
+                self._former.append(self.ground)
+                self.ground = self._ground_alone()
+        return None
+
+    @property
+    def identity(self) -> Identity:
+        """As whom the child runs."""
+        return self.ground.identity
+
+    @property
+    def user(self) -> object:
+        """The user namespace that is joined, as the steps are to name it: a descriptor, -1 for none."""
+        return self.ground.user
+
+    @property
+    def mount(self) -> object:
+        """The same of the mount namespace."""
+        return self.ground.mount
 
     def new_place(self) -> Place:
         """What keeps the amounts of one child."""
@@ -141,8 +174,7 @@ class Confinement:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Those that a child needs while it is set up."""
-        numbers = (self.ground.user, self.ground.mount, *self._network)
-        return tuple(number for number in numbers if number >= 0)
+        return *self.ground.descriptors, *self._network
 
     def implied(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options that hold in a sandbox beside those that are given, as they are when validated."""
@@ -279,8 +311,11 @@ class Confinement:
         if self.sandbox.network == "loopback" and new & NEWNET:
             steps.add("ioctl(SIOCSIFFLAGS)", "LOOPBACK")
 
-    def inside(self, steps: Steps, layer: Layer | None = None) -> None:
-        """In the new pid namespace, with all rights there. layer: what takes the writes of this child."""
+    def inside(self, steps: Steps, layer: Layer | None = None, slots: Slots = NO_SLOTS) -> None:
+        """In the new pid namespace, with all rights there.
+
+        layer: what takes the writes of this child. slots: with what it has opened before.
+        """
         steps.add("setsid", "SETSID")
         if self.plan.machine.session_keyring.granted:  # it has the caller's otherwise
             steps.add("keyctl(JOIN_SESSION_KEYRING)", "SYSCALL", *OWN_KEYRING[1:])
@@ -294,18 +329,18 @@ class Confinement:
                 # The caller, who is not root, would have no files in /proc while this shares its memory.
                 # Nobody with these ids sees the task meanwhile: it is the first in its namespace.
                 steps.add("prctl(PR_SET_DUMPABLE)", "PRCTL", PR_SET_DUMPABLE, 1, 0, 0, 0)
-        self.add_own_files(steps)  # as the user whose they are to be
+        self.add_own_files(steps, slots)  # as the user whose they are to be
         if layer is not None:
             add_layer(steps, layer.parts, f"{LAYERS}/{os.path.basename(layer.directory)}")
         home = os.fsencode(self.home)
         steps.add("chdir", "CHDIR", home, file=home)
 
-    def add_own_files(self, steps: Steps) -> None:
+    def add_own_files(self, steps: Steps, slots: Slots = NO_SLOTS) -> None:
         """/tmp, /dev/shm and the /proc of the pid namespace in which the task is."""
         if self.ground.mount < 0:
             return
         if self.sandbox.tmp is not None:
-            add_temporary(steps, self.ground.view, int(self.sandbox.tmp))
+            self.ground.add_own_files(steps, int(self.sandbox.tmp), slots)
         if self.plan.machine.terminals.granted:
             add_terminals(steps)
         if self.sandbox.proc:

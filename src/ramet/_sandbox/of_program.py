@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from .._core import TidWord
 from .._kernel.names import PR_SET_NO_NEW_PRIVS
 from .._setup.descriptor_moves import Moves
-from .._setup.order import Steps
+from .._setup.order import Slots, Steps
 from .._setup.step_makers import Setup
 from .._setup.steps import steps_of
 from .amounts.place import Place
@@ -37,6 +37,8 @@ class OfProgram(Confinement):
 
     prepared: children that are confined ahead, None where there are none to be.
     """
+
+    mounts_paths = True
 
     def __init__(self, sandbox: Sandbox, others: Iterable[Confinement] = ()) -> None:
         super().__init__(sandbox, others)
@@ -163,20 +165,21 @@ class OfOneChild(NamedTuple):
         """Those that the child needs while it is set up."""
         return (*self.confinement.descriptors, *self.entries)
 
-    def enter(self, steps: Steps, free: int) -> None:
+    def enter(self, steps: Steps, free: int, slots: Slots) -> None:
         """Leave the caller's namespaces; the last step makes the child that goes on."""
+        self.confinement.ground.open_paths(steps, slots)
         self.confinement.leave(steps)
         if "pid" in self.confinement.plan.namespaces:
             told = (_NONE, 0) if self.told is None else (free, self.told.address)
             steps.add("clone(NEWPID)", "PID_NAMESPACE", _NONE, *told)
 
-    def inside(self, steps: Steps) -> None:
+    def inside(self, steps: Steps, slots: Slots) -> None:
         """It enters the cgroups first, so that all is counted."""
         for entry in self.entries:
             steps.add("write cgroup.procs", "PUT", entry, b"0", 1)
         if self.tree is not None:
             self.tree.add_steps(steps)
-        self.confinement.inside(steps, self.layer)
+        self.confinement.inside(steps, self.layer, slots)
 
     def kept(self, free: int) -> Sequence[int]:
         """Descriptors that stay when the others are closed, until finish()."""

@@ -164,11 +164,12 @@ class OfTemplate(OfPython):
         self._given = given
         super().__init__(sandbox)
         self._refuse_without_proc()
-        # Their places in what is sent. No type of this module: the template would import it, and its clones
-        # pay for that.
-        self.user, self.mount = (0,), (1,)
         if self.network != -1:
             self.network = (2,)
+
+    # Their places in what is sent. No type of this module: the template would import it, and its clones pay
+    # for that.
+    user, mount = (0,), (1,)
 
     def _refuse_without_proc(self) -> None:
         """With require="best" it may be what is lost."""

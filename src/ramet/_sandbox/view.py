@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..errors import SandboxError
 from .description import Sandbox, is_below
-from .system_files import pythons_own, system_files
+from .system_files import SystemFiles, pythons_own, system_files
 from .ways import Way, way_of, why_unsafe, written_directories
 
 TMP = "/tmp"
@@ -39,10 +39,18 @@ class Shown(NamedTuple):
         return self.writable and not self.layered
 
 
+class Place(NamedTuple):
+    """An empty directory, or an empty file, at which each child mounts something of its own."""
+
+    path: str
+    is_directory: bool
+
+
 class View(NamedTuple):
     """All that it sees: paths, each before those below it, and symbolic links at the root.
 
-    made: files that are in the root itself, by path, with their text.
+    made: files that are in the root itself, by path, with their text. places: in the root, for what is not
+    shown in it.
     """
 
     shown: Sequence[Shown]
@@ -51,13 +59,14 @@ class View(NamedTuple):
     root: Shown | None = None  # the directory that is the root, for an empty one
     layers: Shown | None = None  # the directory in which those of the children are
     made: Mapping[str, bytes] = MappingProxyType({})
+    places: Iterable[Place] = ()
 
     def directories(self) -> list[str]:
         """Those that an empty root needs beside what is shown, each after its parent."""
         paths = [*(one.path for one in self.shown), *(path for path, _ in self.links), *self.made]
-        parents = dict.fromkeys(parent for path in paths for parent in _parents(path))
+        needed = dict.fromkeys(parent for path in paths for parent in parents(path))
         shown = directories_of(self.shown)
-        return [parent for parent in parents if nearest(parent, shown) is None]
+        return [parent for parent in needed if nearest(parent, shown) is None]
 
 
 def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
@@ -71,18 +80,12 @@ def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
     shown: dict[str, Shown] = {}
     links: dict[str, str] = {}
     if sandbox.root is None and sandbox.system:
-        system = system_files()
+        system = looking.at_system()
         for file in system.files:
-            looking.refuse_unsafe("system", file.path, file.way)
             shown[file.path] = Shown(file.way.real, file.is_directory, False, False)
         links |= system.links
         links |= dict(pythons_own()[1])
-    for path in sandbox.read:
-        looked_at = looking.at("read", path)
-        shown[looked_at.path] = looked_at
-    for path in sandbox.write:
-        looked_at = looking.at("write", path)
-        shown[looked_at.path] = looked_at._replace(writable=True, layered=sandbox.overlay)
+    shown |= looking.at_named(sandbox)
     links = looking.links | links
     root = None if sandbox.root is None else looking.at("root", sandbox.root)._replace(named=False)
     kept = _without_needless([shown[path] for path in sorted(shown, key=_depth)])
@@ -95,12 +98,25 @@ def view_of(sandbox: Sandbox, layers: str | None = None) -> View:
         hidden.append(Shown(os.path.realpath(_SOCKETS), True, False, False))
     held = {one.path: one for one in _held([*kept, *hidden], directories)}
     return View(
-        sorted([*kept, *held.values()], key=lambda one: _depth(one.path)),
+        sorted([*kept, *held.values()], key=path_order),
         seen_links,
         hidden,
         root,
         None if layers is None else Shown(layers, True, True),
     )
+
+
+def named_paths(sandbox: Sandbox) -> tuple[list[Shown], Mapping[str, str]]:
+    """What the description names, and the links that lead there. Raises as view_of() does."""
+    looking = _Looking(written_directories(sandbox.write))
+    if sandbox.root is None and sandbox.system:
+        looking.at_system()
+    return list(looking.at_named(sandbox).values()), looking.links
+
+
+def path_order(one: Shown) -> tuple[int, str]:
+    """By which a path comes before those below it."""
+    return _depth(one.path)
 
 
 def directories_of(shown: Iterable[Shown]) -> dict[str, Shown]:
@@ -120,6 +136,12 @@ def nearest(path: str, directories: Mapping[str, Shown]) -> Shown | None:
 def parent_of(path: str) -> str:
     """The directory in which something is whose path has no links; that of the root is the root."""
     return path.rpartition("/")[0] or "/"
+
+
+def parents(path: str) -> list[str]:
+    """The directories on the way to a path, but for the root, the first one first."""
+    parts = path.split("/")[1:-1]
+    return ["/" + "/".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def has_own_tmp(sandbox: Sandbox, view: View) -> bool:
@@ -155,6 +177,21 @@ class _Looking:
             self.links |= dict(way.links)
         return Shown(way.real, stat.S_ISDIR(mode), False)
 
+    def at_named(self, sandbox: Sandbox) -> dict[str, Shown]:
+        """What the description names, by path."""
+        found = {one.path: one for one in (self.at("read", path) for path in sandbox.read)}
+        for path in sandbox.write:
+            one = self.at("write", path)
+            found[one.path] = one._replace(writable=True, layered=sandbox.overlay)
+        return found
+
+    def at_system(self) -> SystemFiles:
+        """The programs and libraries of this machine."""
+        system = system_files()
+        for file in system.files:
+            self.refuse_unsafe("system", file.path, file.way)
+        return system
+
     def refuse_unsafe(self, wish: str, path: str, way: Way) -> None:
         """A child that is to write below such a link may have made it."""
         unsafe = why_unsafe(path, way, self._written)
@@ -188,7 +225,7 @@ def _held(within: Iterable[Shown], directories: Mapping[str, Shown]) -> Iterator
     for one in within:
         if not any(is_below(one.path, path) for path in written):
             continue
-        for path in _parents(one.path):
+        for path in parents(one.path):
             above = nearest(path, directories)
             if above is not None and above.is_written and above.path != path:
                 yield above._replace(path=path, part_of=above.path)
@@ -199,11 +236,6 @@ def _is_seen(path: str, seen: Iterable[str], root: Shown | None) -> bool:
     if root is not None and os.path.lexists(root.path + path):
         return True
     return any(is_below(path, one) or is_below(one, path) for one in seen)
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")[1:-1]
-    return ["/" + "/".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _depth(path: str) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """The order in which a child is set up: its sections, each with the reason for its place."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 _RANKS, _ROWS = 100, 1000  # in a section, and in a rank
 
@@ -64,6 +64,16 @@ class Steps:
         """One more step: its name in steps.def, and its operands."""
         self.steps.append((operation, *operands))
         self.labels.append((label, file))
+
+
+class Slots(NamedTuple):
+    """Where a child keeps what it opens: in slots from ``first`` on, by descriptors from ``least`` on."""
+
+    first: int
+    least: int
+
+
+NO_SLOTS = Slots(0, 0)
 
 
 class Step:

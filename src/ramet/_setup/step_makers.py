@@ -11,7 +11,7 @@ from .._kernel.names import AT_FDCWD, PR_SET_KEEPCAPS, SCHEDULERS
 from ..flags import signal_name
 from . import order
 from .descriptor_moves import LAST_DESCRIPTOR, Moves
-from .order import Section, Step, Steps
+from .order import NO_SLOTS, Section, Slots, Step, Steps
 
 MAPS_GATE, START_GATE = 1, 2
 
@@ -33,10 +33,13 @@ class Confining(Protocol):
     def descriptors(self) -> Sequence[int]:
         """Those that the child needs while it is set up."""
 
-    def enter(self, steps: Steps, free: int) -> None:
-        """Leave the caller's namespaces. free: the number of a descriptor that nothing else uses."""
+    def enter(self, steps: Steps, free: int, slots: Slots) -> None:
+        """Leave the caller's namespaces.
 
-    def inside(self, steps: Steps) -> None:
+        free: the number of a descriptor that nothing else uses. slots: for what it takes with it.
+        """
+
+    def inside(self, steps: Steps, slots: Slots) -> None:
         """What is done there before anything else."""
 
     def kept(self, free: int) -> Sequence[int]:
@@ -130,8 +133,9 @@ def join(s: Setup, steps: Steps, _: object) -> None:
 @_step(order.SANDBOX)
 def enter_sandbox(s: Setup, steps: Steps, _: object) -> None:
     if s.confining is not None:
-        s.confining.enter(steps, _free_number(s))
-        s.confining.inside(steps)
+        slots = _free_slots(s)
+        s.confining.enter(steps, _free_number(s), slots)
+        s.confining.inside(steps, slots)
 
 
 @_step(order.PLACE, 3)
@@ -152,6 +156,15 @@ def _free_number(s: Setup) -> int:
         return LAST_DESCRIPTOR
     opened = len(s.moves.saved) + len(s.moves.fetched)
     return _first_not_needed(s, s.moves.above) + opened + _FURTHER
+
+
+def _free_slots(s: Setup) -> Slots:
+    """Beside those of the moves, where the table has room, and above the number that is kept free."""
+    if s.moves is None or s.confining is None:
+        return NO_SLOTS
+    kept = s.confining.kept(_free_number(s))
+    least = max(kept) + 1 if kept else _first_not_needed(s, s.moves.near)
+    return Slots(len(s.moves.saved) + len(s.moves.fetched), least)
 
 
 @_step(order.DESCRIPTORS)

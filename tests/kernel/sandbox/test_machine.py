@@ -13,7 +13,7 @@ import ramet
 from ramet import CloneFlag as F
 from ramet import SpawnError
 from ramet._kernel.names import PR_SET_DUMPABLE
-from ramet._sandbox.files import ground
+from ramet._sandbox.files import sandbox_user
 from ramet._sandbox.planning import questions, waiting_child
 from ramet._sandbox.planning.machine import Machine, forget, this_machine
 from ramet._sandbox.planning.questions import Answer
@@ -341,7 +341,7 @@ def test_a_mount_that_fails_has_them_asked_anew(
         raise spawn_error("mount_setattr", errno.EINVAL, str(tmp_path), "")
 
     this_machine().idmap(str(tmp_path))
-    monkeypatch.setattr(ground, "kept_namespaces", failing)
+    monkeypatch.setattr(sandbox_user, "kept_namespaces", failing)
     with pytest.raises(SpawnError, match="mount_setattr"):
         ramet.run(["true"], sandbox=ramet.Sandbox(hostname="fails"))
     assert not this_machine()._with_idmaps

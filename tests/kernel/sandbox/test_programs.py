@@ -23,6 +23,7 @@ import pytest
 import ramet
 from ramet import CloneFlag as F
 from ramet import Sandbox, aio
+from ramet._sandbox.files.ground import Ground
 from ramet._sandbox.kept import confinement_of
 from ramet._sandbox.of_program import OfProgram
 from ramet._sandbox.planning.machine import this_machine
@@ -739,7 +740,9 @@ def test_a_root_of_many_mounts_is_not_copied_for_each_description(outside: Path)
     """Who may mount copies the caller's mounts once: later roots are made of what is shown alone."""
     made = [Sandbox(read=[outside], hostname=name) for name in ("first", "second")]
     grounds = [confinement_of(OfProgram, sandbox).ground for sandbox in made]
-    bare = {id(ground.bare) for ground in grounds}
+    assert isinstance(grounds[0], Ground)
+    assert isinstance(grounds[1], Ground)
+    bare = {id(grounds[0].bare), id(grounds[1].bare)}
     assert len(bare) == 1
     assert (grounds[0].bare is not None) == this_machine().circumstances.may_mount
 

@@ -25,8 +25,7 @@ def with_own_names(view: View, sandbox: Sandbox, uid: int, gid: int) -> View:
     """
     if sandbox.root is not None or not sandbox.system:
         return view
-    home = home_of(sandbox, view, has_own_root=True)
-    texts = {"/etc/passwd": _passwd(uid, gid, home), "/etc/group": _group(gid)}
+    texts = {"/etc/passwd": _passwd(uid, gid, _home(view, sandbox)), "/etc/group": _group(gid)}
     if has_own_network(sandbox):
         texts["/etc/hosts"] = _hosts(str(hostname_of(sandbox)))
     real = {path: _real(path, view) for path in texts}
@@ -37,6 +36,15 @@ def with_own_names(view: View, sandbox: Sandbox, uid: int, gid: int) -> View:
         links=[(path, to) for path, to in view.links if path not in own],
         made={path: os.fsencode(text) for path, text in own.items()},
     )
+
+
+def text_of_passwd(view: View, sandbox: Sandbox, uid: int, gid: int) -> bytes:
+    """The text of /etc/passwd in such a view."""
+    return os.fsencode(_passwd(uid, gid, _home(view, sandbox)))
+
+
+def _home(view: View, sandbox: Sandbox) -> str:
+    return home_of(sandbox, view, has_own_root=True)
 
 
 def _real(path: str, view: View) -> str:

@@ -14,6 +14,7 @@ from .own_files import add_mount
 
 _STAGE = b"/proc"  # where the root is built: it is there, or nothing of this works
 _OF_STAGE, _DATA_OF_STAGE = mounts.MS_NOSUID | mounts.MS_NODEV, b"mode=755,size=1m"
+_LEAST = 3  # descriptors from here on are free in a task that makes a root
 _FILE = 0o100644  # an empty regular file, to be mounted over
 _SAFE = mounts.ATTR_NOSUID | mounts.ATTR_NODEV
 _DEVICE_LINKS = (
@@ -48,12 +49,12 @@ def add_root(
     _take_own_umask(steps)
     if bare is None:
         _make_private(steps)
-    _open_shown(steps, enumerate(sources), mapped)
+    open_shown(steps, enumerate(sources), mapped)
     _open_devices(steps, own_devices)
     if sandbox.proc:
         _open_tree(steps, caller_proc, "/proc", mounts.AT_RECURSIVE, 0)
     if view.layers is not None:
-        _open_shown(steps, [(layers, view.layers)], mapped)
+        open_shown(steps, [(layers, view.layers)], mapped)
     if bare is not None:
         steps.add("setns(mnt)", "SETNS", bare, NEWNS)
         steps.add("unshare(NEWNS)", "UNSHARE", NEWNS)
@@ -63,18 +64,18 @@ def add_root(
         _add_empty_root(steps, view)
         _move(steps, enumerate(sources))
     else:
-        _move_mount(steps, 0, _STAGE)
+        move_mount(steps, 0, _STAGE)
         steps.add("chdir", "CHDIR", _STAGE, file=_STAGE)
         _move(steps, list(enumerate(sources))[1:])
     if sandbox.proc:
         # In a user namespace proc(5) may be mounted only where one is seen already: the child's is
         # mounted over it.
-        _move_mount(steps, caller_proc, b"proc")
+        move_mount(steps, caller_proc, b"proc")
     _add_devices(steps, own_devices)
     _hide(steps, view.hidden)
     if view.layers is not None:
         _mkdir(steps, LAYERS)
-        _move_mount(steps, layers, _inside(LAYERS))
+        move_mount(steps, layers, _inside(LAYERS))
     _set(steps, b"dev", mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NOEXEC)
     _make_root(steps)
     if view.root is None:
@@ -131,13 +132,17 @@ def _make_root(steps: Steps) -> None:
     steps.add("chdir", "CHDIR", b"/", file=b"/")
 
 
-def _open_shown(
-    steps: Steps, shown: Iterable[tuple[int, Shown]], mapped: Mapping[str, int]
+def open_shown(
+    steps: Steps,
+    shown: Iterable[tuple[int, Shown]],
+    mapped: Mapping[str, int],
+    least: int = _LEAST,
 ) -> None:
+    """A copy of what is mounted there, for each slot. mapped: see add_root(). least: for its descriptor."""
     for slot, one in shown:
         attributes = _SAFE | (0 if one.is_written else mounts.ATTR_RDONLY)
         kind = os.O_DIRECTORY if one.is_directory else 0
-        _open_tree(steps, slot, one.path, mounts.AT_RECURSIVE, attributes, (True, kind))
+        _open_tree(steps, slot, one.path, mounts.AT_RECURSIVE, attributes, (True, kind), least)
         if one.path in mapped:
             attribute = mounts.mount_attr(mounts.ATTR_IDMAP, mapped[one.path])
             _set_tree(steps, slot, one.path, attribute, 0)
@@ -156,13 +161,14 @@ def _open_tree(
     flags: int,
     attributes: int,
     without_links: tuple[bool, int] = (False, 0),
+    least: int = _LEAST,
 ) -> None:
     """A copy of what is mounted there, which takes and gives no mounts: the caller's may be shared.
 
     without_links: whether a link in the path is refused, and what is to be there: O_DIRECTORY or 0.
     """
     named, flags_of_tree = os.fsencode(path), mounts.OPEN_TREE_CLONE | flags
-    operands = named, flags_of_tree, slot, 3, *without_links
+    operands = named, flags_of_tree, slot, least, *without_links
     steps.add("open_tree", "OPEN_TREE", *operands, file=named)
     private = mounts.mount_attr(attributes, propagation=mounts.MS_PRIVATE)
     _set_tree(steps, slot, path, private, flags)
@@ -183,13 +189,14 @@ def _set(steps: Steps, path: bytes, attributes: int) -> None:
     )
 
 
-def _move_mount(steps: Steps, slot: int, to: bytes) -> None:
+def move_mount(steps: Steps, slot: int, to: bytes) -> None:
+    """Mount there what is in the slot."""
     steps.add("move_mount", "MOVE_MOUNT", slot, to, file=to)
 
 
 def _move(steps: Steps, shown: Iterable[tuple[int, Shown]]) -> None:
     for slot, one in shown:
-        _move_mount(steps, slot, _inside(one.path))
+        move_mount(steps, slot, _inside(one.path))
 
 
 def _inside(path: str) -> bytes:
@@ -205,13 +212,17 @@ def _mount_stage(steps: Steps) -> None:
 def _add_empty_root(steps: Steps, view: View) -> None:
     _mount_stage(steps)
     shown = directories_of(view.shown)
-    made = dict.fromkeys(("/tmp", "/proc", "/dev", *view.directories(), *shown))
+    places = [one.path for one in view.places if one.is_directory]
+    made = dict.fromkeys(("/tmp", "/proc", "/dev", *view.directories(), *shown, *places))
     for path in sorted(made, key=lambda path: path.count("/")):
         if nearest(parent_of(path), shown) is None:
             _mkdir(steps, path)
     for one in view.shown:
         if not one.is_directory and nearest(one.path, shown) is None:
             _mkfile(steps, one.path)
+    for place in view.places:
+        if not place.is_directory:
+            _mkfile(steps, place.path)
     for path, text in view.made.items():
         _mkfile(steps, path)
         where = _inside(path)
@@ -253,7 +264,7 @@ def _add_devices(steps: Steps, by_slot: Mapping[int, str]) -> None:
     for slot, name in by_slot.items():
         path = os.fsencode(f"dev/{name}")
         steps.add("mknod", "MKNODAT", AT_FDCWD, path, _FILE, 0, file=path)
-        _move_mount(steps, slot, path)
+        move_mount(steps, slot, path)
     for target, name in _DEVICE_LINKS:
         path = os.fsencode(f"dev/{name}")
         steps.add("symlink", "SYMLINKAT", os.fsencode(target), AT_FDCWD, path, file=path)
