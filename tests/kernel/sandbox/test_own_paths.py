@@ -311,6 +311,20 @@ def test_by_several_threads(tasks: list[Path]) -> None:
     assert wrong == []
 
 
+def test_owners_of_files_take_no_more_and_more_descriptors(tasks: list[Path]) -> None:
+    """Where each task's directory belongs to another user, as in a service for many."""
+    sharing([Sandbox(write=[task]) for task in tasks])
+    counts = []
+    for owner in range(1000, 1080):
+        task = tasks[0].parent / f"of{owner}"
+        task.mkdir()
+        os.chown(task, owner, owner)
+        assert told("touch own; stat -c %u own", Sandbox(write=[task])) == "1000\n"
+        assert (task / "own").stat().st_uid == owner
+        counts.append(len(os.listdir("/proc/self/fd")))
+    assert max(counts) < min(counts) + 60
+
+
 def test_nothing_of_a_root_is_kept_when_all_are_released(tasks: list[Path]) -> None:
     """The namespaces go with the last description that needs them."""
     before = len(os.listdir("/proc/self/fd"))

@@ -14,6 +14,7 @@ from ..planning.plan import Plan
 from ..planning.waiting_child import kept_namespaces
 
 _MOST_FREE = 4  # are kept
+_MOST_OWNERS = 16
 
 
 class SandboxUser:
@@ -28,6 +29,11 @@ class SandboxUser:
         # owner's rights to.
         self._owners: dict[tuple[int, int], int] = {}
         self._use: Callable[[], Use | None] = _unused
+
+    @property
+    def has_many_owners(self) -> bool:
+        """Whether no other description is to have it: each owner of files takes a descriptor."""
+        return len(self._owners) >= _MOST_OWNERS
 
     def used(self) -> "Use | None":
         """Its use; None where no child lives."""
@@ -125,6 +131,7 @@ class Users:
 
     def free(self) -> SandboxUser:
         """One that nobody has. Raises as kept_namespaces() does."""
+        self._users = [user for user in self._users if not user.has_many_owners]
         free = [user for user in self._users if user.used() is None]
         for one in free[_MOST_FREE:]:
             self._users.remove(one)
