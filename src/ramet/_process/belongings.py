@@ -65,7 +65,9 @@ class Belongings:
     held: Descriptors | None = None
     supervision: Supervised | None = None
     make_supervision: Callable[[], Supervised] | None = None
-    use: object = None  # of what others have when nothing is left of it
+    use: object = (
+        None  # keeps others from what is its own, such as its sandbox's user, until gone()
+    )
 
     @property
     def own_cgroup(self) -> OwnCgroup | None:

@@ -60,7 +60,7 @@ def taken_by(view: View) -> Taken:
     others = [one.path for one in view.shown if not one.named]
     links = [path for path, _ in view.links]
     paths = frozenset((*others, *view.made, *links, OWN_DIRECTORY, _PROC))
-    between = frozenset((TMP, *(above for path in paths for above in parents(path))))
+    between = frozenset(("/", TMP, *(above for path in paths for above in parents(path))))
     return Taken(paths, between, not any(is_below(path, TMP) for path in paths))
 
 
