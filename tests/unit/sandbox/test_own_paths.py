@@ -13,7 +13,7 @@ ROOT = taken_by(View(SYSTEM, [("/bin", "usr/bin")], [], made={"/etc/passwd": b""
     ("path", "place"),
     [
         ("/var/tmp/task", "/var"),
-        ("/work", "/work"),
+        ("/jobs", "/jobs"),
         ("/opt/tasks/1", "/opt/tasks"),
         ("/etc/task", "/etc/task"),
         ("/tmp/task", "/tmp"),
@@ -51,7 +51,7 @@ def test_none_in_or_above_what_the_root_has(path: str) -> None:
 
 def test_none_for_one_below_another() -> None:
     """Whatever stands between them when they are sorted."""
-    paths = ("/work", "/work-2", "/work/part")
+    paths = ("/jobs", "/jobs-2", "/jobs/part")
     assert by_place([Shown(path, True, True) for path in paths], ROOT) is None
     assert by_place([Shown(path, True, True) for path in paths[:2]], ROOT) is not None
 
