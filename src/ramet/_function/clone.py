@@ -26,6 +26,7 @@ from .._process.request import (
 from .._process.result_channel import ResultChannel, prepare
 from .._process.tree.own_cgroup import InitialCgroup
 from .._process.unreaped import reap_ended, unreaped
+from .._setup import checks
 from .._setup.checks import Description
 from .._setup.login_groups import warn_of_kept_groups
 from .._setup.options import FunctionOptions
@@ -183,8 +184,7 @@ def _refuse_beside_sandbox(others: tuple[Any, ...], sandbox: Description) -> Non
             raise ValueError(
                 f"invalid {word} with sandbox: the sandbox decides it; leave one of them out"
             )
-    if not getattr(type(sandbox), "is_sandbox", False):  # a class of one has its attributes, too
-        raise TypeError(f"invalid sandbox: expected a ramet.Sandbox, got {sandbox!r}")
+    checks.sandbox.check("sandbox", sandbox)
 
 
 def vfork(

@@ -2,8 +2,8 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Collection, Sequence
-from types import FrameType, ModuleType
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import FrameType, MappingProxyType, ModuleType
 from typing import Any
 
 from .._kernel.names import nearest
@@ -109,6 +109,32 @@ _OF_COMMAND = {
 _OF_TEMPLATE = {
     "submit": "ramet.Executor(template=template) has it; template.clone(fn, 1, 2) gives a child at once",
     "map": "ramet.Executor(template=template) has it",
+}
+_MAP_TAKES_ONE = (
+    "map(fn, items) has one argument of fn from each iterable, and gives the results in order"
+)
+_LIMIT_OF_EACH = (
+    "cancel() of a future kills its call, and ramet.Executor(timeout=...) each after its time"
+)
+_OF_EXECUTOR = {
+    **dict.fromkeys(
+        ("apply_async", "apply", "schedule", "clone", "run", "call"),
+        "submit(fn, 1, 2) returns a future, whose result() waits",
+    ),
+    **dict.fromkeys(("map_async", "imap", "imap_unordered"), _MAP_TAKES_ONE),
+    **dict.fromkeys(
+        ("starmap", "starmap_async"), f"{_MAP_TAKES_ONE}: map(fn, *zip(*items)) for tuples of them"
+    ),
+    **dict.fromkeys(("close", "stop"), "shutdown() takes no more calls, and waits for all"),
+    "join": "shutdown() waits for all, and so does the end of its block",
+    "terminate": "terminate_workers() sends SIGTERM to the calls, kill_workers() ends them at once",
+    **dict.fromkeys(("kill", "cancel"), f"kill_workers() ends all calls; {_LIMIT_OF_EACH}"),
+}
+_OF_KINDS = {
+    "Child": _OF_CHILD,
+    "Command": _OF_COMMAND,
+    "Template": _OF_TEMPLATE,
+    "Executor": _OF_EXECUTOR,
 }
 _OF_AIO = {
     "clone": "await ramet.clone(fn) waits for its result",
@@ -280,7 +306,9 @@ def flag_among_arguments(fn: Callable[..., Any], args: tuple[Any, ...], verb: st
     warnings.warn(words, RuntimeWarning, stacklevel=4)
 
 
-def _takes(fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+def _takes(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any] = MappingProxyType({})
+) -> bool:
     """Whether fn can be called with these arguments; true where its signature is not known."""
     import inspect  # only a mistake needs it
 
@@ -289,17 +317,28 @@ def _takes(fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
     except (TypeError, ValueError):
         return True
     try:
-        signature.bind(*args)
+        signature.bind(*args, **kwargs)
     except TypeError:
         return False
     return True
 
 
+def refuse_limits_for_function(fn: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> None:
+    """TypeError where a call's limit is among the keywords of fn, which takes it no more than others."""
+    for name in _LIMITS_OF_CALLS.keys() & kwargs.keys():
+        others = {key: value for key, value in kwargs.items() if key not in _LIMITS_OF_CALLS}
+        if not _takes(fn, args, kwargs) and _takes(fn, args, others):
+            called = getattr(fn, "__name__", type(fn).__name__)
+            raise TypeError(
+                f"invalid {name}: {called}() takes no such argument; the {_LIMITS_OF_CALLS[name]} of each "
+                f"call is ramet.Executor({name}={kwargs[name]!r}), that of a single one "
+                f"template.clone(fn, 1, 2, {name}={kwargs[name]!r})"
+            )
+
+
 def no_attribute_of(kind: str, thing: object, name: str) -> AttributeError:
-    """The error where a Child, a Command or a Template has no such name, with what there is instead."""
-    hint = {"Child": _OF_CHILD, "Command": _OF_COMMAND, "Template": _OF_TEMPLATE}[kind].get(
-        name, ""
-    )
+    """The error where a Child, a Command, a Template or an Executor has no such name, with what it has."""
+    hint = _OF_KINDS[kind].get(name, "")
     return AttributeError(
         f"{kind!r} object has no attribute {name!r}{hint and '; '}{hint}", name=name, obj=thing
     )

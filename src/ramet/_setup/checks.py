@@ -136,6 +136,9 @@ group = Kind("group", _ID, str | int, lambda _, value: id_of("group", value))
 descriptor = Kind("descriptor", _DESCRIPTOR, Descriptor, descriptor_of)
 
 
+_PRESETS = frozenset({"strict", "build", "agent", "judge"})
+
+
 class Description(Protocol):
     """A ramet.Sandbox: the room that has it is above this one."""
 
@@ -145,12 +148,19 @@ class Description(Protocol):
 @_kind("a ramet.Sandbox", Description)
 def sandbox(name: str, given: Any) -> Any:
     if not getattr(type(given), "is_sandbox", False):
-        makes_one = any(
-            getattr(one, "is_sandbox", False) for one in (given, getattr(given, "__self__", None))
-        )
-        hint = "call it, as in sandbox=Sandbox.strict()" if makes_one else ""
-        raise invalid(name, "a ramet.Sandbox", given, TypeError, hint)
+        raise invalid(name, "a ramet.Sandbox", given, TypeError, _meant_sandbox(given))
     return given
+
+
+def _meant_sandbox(given: Any) -> str:
+    if any(getattr(one, "is_sandbox", False) for one in (given, getattr(given, "__self__", None))):
+        return "call it, as in sandbox=Sandbox.strict()"
+    if isinstance(given, str) and given in _PRESETS:
+        return f"that preset is made by Sandbox.{given}(...)"
+    if isinstance(given, Mapping) and given and all(isinstance(name, str) for name in given):
+        wishes = ", ".join(f"{name}=..." for name in given)
+        return f"its wishes are keywords: sandbox=Sandbox({wishes})"
+    return "Sandbox() is one, Sandbox.strict() allows least" if given is True else ""
 
 
 @_kind(f"{_LIST} descriptors", Iterable[int])

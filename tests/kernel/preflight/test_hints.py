@@ -350,6 +350,45 @@ def test_a_template_names_the_executor(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
+        ("apply_async", r"submit\(fn, 1, 2\) returns a future"),
+        ("starmap", r"map\(fn, \*zip\(\*items\)\)"),
+        ("imap", r"map\(fn, items\)"),
+        ("schedule", r"submit\(fn, 1, 2\)"),
+        ("close", r"shutdown\(\) takes no more calls"),
+        ("terminate", r"kill_workers\(\) ends them at once"),
+        ("nonsense", "'Executor' object has no attribute 'nonsense'$"),
+    ],
+)
+def test_an_executor_names_its_own_words_for_other_pools(name: str, words: str) -> None:
+    """For those of multiprocessing, pebble and a Template."""
+    with ramet.Executor(1) as executor:
+        with pytest.raises(AttributeError, match=words):
+            getattr(executor, name)
+        assert not hasattr(executor, name)
+
+
+def one_option(value: object, *, memory: object = None) -> object:
+    return memory
+
+
+@pytest.mark.parametrize("name", ["timeout", "memory"])
+def test_a_limit_that_fn_does_not_take_is_the_executors(name: str, nothing_left: object) -> None:
+    """It is a keyword of fn where that has it, and else the error says who takes it."""
+    with ramet.Executor(1) as executor:
+        with pytest.raises(
+            TypeError, match=rf"len\(\) takes no such argument; .*Executor\({name}=5\)"
+        ):
+            executor.submit(len, "one", **{name: 5})
+        assert executor.submit(one_option, 1, memory=7).result() == 7
+        assert executor.submit(dict, timeout=1, memory=2).result() == {"timeout": 1, "memory": 2}
+        # What is wrong beside is what the call says.
+        with pytest.raises(TypeError, match="argument"):
+            executor.submit(len, "one", "two", **{name: 5}).result()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
         ("Pool", r"; a context has it: context\(\).Pool$"),
         ("get_context", r"; it is context\(\)"),
         ("nonsense", "'nonsense'$"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import ramet
 from ramet import FunctionOptions, Options, Sandbox, UnknownNameError
 from ramet._setup.rows import FUNCTION_OPTIONS, OPTIONS
 from ramet._setup.validate import validate
@@ -324,3 +325,28 @@ def test_the_help_of_the_options_has_them_all(kind: type, words: frozenset[str])
     """help(ramet.Options) lists every option."""
     told = pydoc.plain(pydoc.render_doc(kind))
     assert [word for word in words if f"``{word}``" not in told] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("strict", r"that preset is made by Sandbox.strict\(...\)$"),
+        ("build", r"that preset is made by Sandbox.build\(...\)$"),
+        ("none", "'none'$"),
+        (True, r"Sandbox\(\) is one"),
+        ({"read": ["/x"], "network": None}, r"sandbox=Sandbox\(read=..., network=...\)$"),
+        ({}, r"{}$"),
+        (Sandbox, r"call it, as in sandbox=Sandbox.strict\(\)$"),
+        (Sandbox.strict, r"call it, as in sandbox=Sandbox.strict\(\)$"),
+    ],
+)
+def test_what_is_no_sandbox_says_what_makes_one(given: object, words: str) -> None:
+    """A name of a preset, a truth and a table of wishes are each told."""
+    with pytest.raises(
+        TypeError, match=f"invalid sandbox: expected a ramet.Sandbox, got .*{words}"
+    ):
+        one("sandbox", given)
+    with pytest.raises(
+        TypeError, match=f"invalid sandbox: expected a ramet.Sandbox, got .*{words}"
+    ):
+        ramet.clone(id, 1, sandbox=given)  # type: ignore[arg-type]

@@ -32,6 +32,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _MOST_SPARES = 4
+_LIMITS = frozenset({"timeout", "memory"})  # of a call: perhaps fn's own, too
 
 
 class Executor(AnyExecutor):
@@ -131,6 +132,10 @@ class Executor(AnyExecutor):
             from ..._preflight.hints import no_callable
 
             raise no_callable(fn, "submit")
+        if not _LIMITS.isdisjoint(kwargs):
+            from ..._preflight.hints import refuse_limits_for_function
+
+            refuse_limits_for_function(fn, args, kwargs)
         call = Call(fn, args, kwargs)
         self._pool.submit(call)
         return call.future
@@ -220,6 +225,11 @@ class Executor(AnyExecutor):
             )
 
         __aexit__ = __aenter__
+
+        def __getattr__(self, name: str) -> NoReturn:
+            from ..._preflight.hints import no_attribute_of
+
+            raise no_attribute_of("Executor", self, name)
 
 
 def _checked_count(name: str, given: int | None, default: int) -> int:
