@@ -156,6 +156,7 @@ $(VENV)/.with-%: pyproject.toml build-aux/backend.py $(VENV)/.tools
 	@$(PIP_INSTALL) --no-build-isolation --config-settings=build-dir=$(BUILD) $(MESON_SETTINGS) --editable '.[$*]'
 	@touch $@
 
+# It is read-only in a guest, where each process would compile anew what it imports.
 $(GUEST_VENV)/.with-wheel: pyproject.toml $(SOURCES)
 	@sh build-aux/check_prerequisites.sh $(GUEST_PYTHON)
 	@echo "making $(GUEST_VENV)"
@@ -163,6 +164,6 @@ $(GUEST_VENV)/.with-wheel: pyproject.toml $(SOURCES)
 	@rm -rf build/guest/wheel
 	@$(GUEST_VENV)/bin/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/guest/wheel .
 	@wheel=$$(echo build/guest/wheel/*.whl) && \
-	    $(GUEST_VENV)/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $$wheel && \
-	    $(GUEST_VENV)/bin/pip install --quiet --disable-pip-version-check "$$wheel[test]"
+	    $(GUEST_VENV)/bin/pip install --quiet --disable-pip-version-check --compile --force-reinstall --no-deps $$wheel && \
+	    $(GUEST_VENV)/bin/pip install --quiet --disable-pip-version-check --compile "$$wheel[test]"
 	@touch $@
