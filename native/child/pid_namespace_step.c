@@ -37,14 +37,20 @@ static struct ramet_request request_of(const struct ramet_inside *inside, uint64
     return request;
 }
 
+/* Whether it lives: when it has ended, another process has adopted this task, and would be the one that the init follows. */
+static bool parent_lives(const struct ramet_inside *inside)
+{
+    return ramet_syscall0(__NR_getppid) == inside->parent;
+}
+
 /* Whether the parent lives by the time that the init is told of its end: one that has ended before tells nothing. */
-static bool is_followed(const struct ramet_inside *inside, long parent)
+static bool is_followed(const struct ramet_inside *inside)
 {
     int *follows = &inside->watch->follows;
     struct __kernel_timespec pause = {.tv_sec = LOOK_SECONDS};
     while (__atomic_load_n(follows, __ATOMIC_ACQUIRE) == 0 && __atomic_load_n(inside->alive, __ATOMIC_ACQUIRE) != 0)
         ramet_futex_wait(follows, 0, &pause);
-    return ramet_syscall0(__NR_getppid) == parent;
+    return parent_lives(inside);
 }
 
 /*
@@ -57,9 +63,8 @@ static long make_init(struct ramet_inside *inside, int told_by, int *told, bool 
     struct ramet_request request = request_of(inside, CLONE_CHILD_CLEARTID, &inside->init, inside->init_stack, inside->init_stack_size);
     const struct ramet_entry entry = {ramet_run_init_of_child, inside->watch, NULL, NULL, __NR_exit_group};
     request.args.child_tid = (uintptr_t)inside->alive;
-    const long parent = ramet_syscall0(__NR_getppid);
     *inside->watch = (struct ramet_init_watch){
-        .parent = (int)open_process(parent),
+        .parent = (int)open_process(inside->parent),
         .maker = (int)open_process(ramet_syscall0(__NR_getpid)),
         .told_by = told_by,
         .told = told,
@@ -67,11 +72,13 @@ static long make_init(struct ramet_inside *inside, int told_by, int *told, bool 
     };
     if (inside->watch->parent < 0 && !ramet_is_hidden(inside->watch->parent))
         return inside->watch->parent;
+    if (!parent_lives(inside)) /* and had not ended when it was opened */
+        return -ESRCH;
     const long made = ramet_make_task(&request, &entry);
     if (made < 0)
         return made;
     inside->watch->init = (int)made;
-    if (inside->watch->parent >= 0 || is_followed(inside, parent))
+    if (inside->watch->parent >= 0 || is_followed(inside))
         return made;
     ramet_syscall2(__NR_kill, made, SIGKILL);
     return -ESRCH;

@@ -54,6 +54,7 @@ struct ramet_inside {
     uintptr_t stack; /* of the child */
     size_t stack_size;
     bool legacy; /* there is no clone3 */
+    int parent;  /* the process that launches; whoever adopts its children when it has ended is another */
     int init;    /* their pids, 0 while they are not made */
     int child;
 };

@@ -63,6 +63,7 @@ bool ramet_prepare_inside(struct ramet_inside *inside, const struct ramet_stack 
 {
     const struct ramet_init_place place = ramet_take_init_place();
     *inside = (struct ramet_inside){place.watch, place.alive, place.stack, place.stack_size, .legacy = !ramet_has_clone3()};
+    inside->parent = (int)ramet_syscall0(__NR_getpid);
     inside->stack = stack->base;
     inside->stack_size = stack->size - STACK_OF_MAKER;
     return place.alive != NULL;

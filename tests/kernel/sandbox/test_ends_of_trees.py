@@ -5,6 +5,7 @@ import ctypes
 import os
 import random
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from ramet._kernel import procfs
 from ramet._process.tree.pid_namespace import PidNamespace
 
 from ...constants import PATIENT_SECONDS, SECONDS
+from ...holding import hold
 from ...waiting import until
 from .taken_away import needs_all
 
@@ -270,3 +272,32 @@ def test_an_interrupted_end_of_the_tree_leaves_nothing(monkeypatch: pytest.Monke
     assert wait_readable(namespace.fileno(), SECONDS)
     assert ramet.run(["true"]).returncode == 0
     assert not os.path.exists(f"/proc/{namespace.pid}")
+
+
+BEGIN_TWICE = """
+import ramet, signal
+
+def hang_or_not(hangs):
+    if hangs:
+        signal.pause()
+
+def begin(hangs):
+    return {}
+
+begin(False).wait()
+print(flush=True)
+input()
+begin(True).wait()
+"""
+PROGRAM = "ramet.Command(['sleep', '1000' if hangs else '0'], sandbox=ramet.Sandbox()).spawn()"
+FUNCTION = "ramet.clone(hang_or_not, hangs, sandbox=ramet.Sandbox())"
+# The task that makes the others, the init, and who goes on to the program or the function.
+PROCESSES = 3
+
+
+@pytest.mark.parametrize("number", range(1, PROCESSES + 1))
+@pytest.mark.parametrize("begin", [PROGRAM, FUNCTION], ids=["program", "function"])
+def test_who_is_killed_as_it_begins_leaves_nothing(begin: str, number: int) -> None:
+    """Each of its processes in turn sees only when it begins that another has adopted it."""
+    ended = hold([sys.executable, "-c", BEGIN_TWICE.format(begin)], number, "the program")
+    assert ended == (-signal.SIGKILL, True)

@@ -16,7 +16,7 @@ from ..._kernel.names import HasFileno
 from ..._kernel.timeouts import pauses
 from ..._process.tree.own_tree import has_handler
 
-__all__ = ["TO_BIND_TEMPLATE", "Hangup", "bind", "mark", "to_bind", "unmark", "wait_until_bound"]
+__all__ = ["TO_BIND", "Hangup", "bind", "mark", "to_bind", "unmark", "wait_until_bound"]
 
 _PR_SET_PDEATHSIG = 1
 _MARK = signal.SIGRTMAX
@@ -24,7 +24,7 @@ _BIT = 1 << (_MARK - 1)
 _PATIENCE_SECONDS = 0.1  # a function may block the signal for itself
 
 _DIE = ("PRCTL", _PR_SET_PDEATHSIG, signal.SIGKILL)
-TO_BIND_TEMPLATE = _core.Plan([_DIE])
+TO_BIND = _core.Plan([_DIE])
 
 
 def mark() -> int:

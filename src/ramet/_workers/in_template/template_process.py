@@ -48,7 +48,7 @@ from ..crossing.template_messages import (
     Making,
 )
 from ..in_call import kept_functions
-from ..in_call.binding import TO_BIND_TEMPLATE, bind
+from ..in_call.binding import TO_BIND, bind
 from ..in_call.confining import carry_out_steps
 from ..in_call.reading_call import reading
 from ..in_call.serving import UNTIL_LET_GO
@@ -357,7 +357,7 @@ class _Template:
             template._say_failed(error)
             return 1
         if self._dies_with_caller:  # a change of ids has cleared it
-            bind(TO_BIND_TEMPLATE, 0)
+            bind(TO_BIND, 0)
         template.load(
             lambda: Loading((), None, None, confining.allow, trusted=False, by_value=False)
         )
@@ -407,7 +407,7 @@ def serve_here(control: Channel, callers: Channel, loading: Loading, tid: int) -
     # The end of the main thread is that of the process; any other thread may end before.
     by_main_thread = tid == os.getppid()
     if by_main_thread:
-        bind(TO_BIND_TEMPLATE, os.getppid())
+        bind(TO_BIND, os.getppid())
     template = _Template(control, dies_with_caller=by_main_thread)
     template.load(lambda: loading)
     sys.exit(served(template))

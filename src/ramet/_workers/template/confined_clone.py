@@ -36,6 +36,7 @@ from ..crossing.messages import Channel, channels, send
 from ..crossing.outcome import Reader, rights
 from ..crossing.process_names import new_name
 from ..crossing.template_messages import MADE, PIDS
+from ..in_call.binding import TO_BIND, bind
 from ..in_call.confining import carry_out_steps, failed_step
 from ..in_call.serving import UNTIL_LET_GO, Around, call_once, give_up_unprepared
 from ..in_template import own_mappings
@@ -57,6 +58,7 @@ class _Call(NamedTuple):
     entries: tuple[int, ...]  # of its cgroups
     name: bytes | None
     channel: Channel
+    caller: int
     name_until_then: str  # the maker's, which what it makes takes over
 
 
@@ -97,6 +99,7 @@ def _make(
             *(fn, args, confinement.steps(layer), options, environment, entries),
             name=None if name is None else os.fsencode(name),
             channel=theirs,
+            caller=os.getpid(),
             name_until_then=until_then,
         )
         maker = clone(_make_sibling, asked, ours)
@@ -187,6 +190,7 @@ def _make_confined(call: _Call) -> None:
     proc = own_mappings.open_proc()
     own_mappings.replace_those_of_files(proc)
     carry_out_steps(*call.steps.leave)
+    bind(TO_BIND, call.caller)  # not before: a change of ids clears it
     init, pidfd_of_init = pid_namespace.new()
     try:
         pid_namespace.join_for_children(init, pidfd_of_init)
