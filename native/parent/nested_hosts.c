@@ -134,9 +134,11 @@ static bool ends_soon(const struct ramet_host *host)
     return false;
 }
 
-struct ramet_host *ramet_nested_hosts_take(pid_t maker)
+struct ramet_host *ramet_nested_hosts_take(pid_t maker, void (*hasten)(const struct ramet_host *host))
 {
     struct ramet_host *host = find(maker, true);
+    if (host != NULL)
+        hasten(host);
     if (host == NULL || ends_soon(host))
         return host;
     keep(host); /* the maker may have exec'ed, and its children live on */

@@ -20,6 +20,7 @@ bool ramet_is_nested_host(int tid);
 
 /*
  * One host thread that the process with that pid (as it saw it) has started, after its end and that of its
- * child; NULL when there is no other. Waits for these ends, some seconds at most. The caller holds the result.
+ * child; NULL when there is no other. Calls `hasten`, waits for these ends, some seconds at most. The caller holds the
+ * result.
  */
-struct ramet_host *ramet_nested_hosts_take(pid_t maker);
+struct ramet_host *ramet_nested_hosts_take(pid_t maker, void (*hasten)(const struct ramet_host *host));

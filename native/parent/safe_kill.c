@@ -159,6 +159,16 @@ bool ramet_shares_memory(pid_t pid)
     return compare_memory(pid) == 0;
 }
 
+void ramet_kill_in_memory(pid_t pid, const int *word)
+{
+    const int pidfd = (int)ramet_syscall2(__NR_pidfd_open, pid, 0);
+    if (pidfd < 0)
+        return;
+    if (ramet_shares_memory(pid) && __atomic_load_n(word, __ATOMIC_ACQUIRE) != 0)
+        ramet_send_signal(0, pidfd, SIGKILL);
+    ramet_syscall1(__NR_close, pidfd);
+}
+
 /* Of one that was made to. Where kcmp() is refused or missing, as in most containers: until it becomes a program. */
 static bool still_shares_memory(long pid)
 {

@@ -16,6 +16,12 @@ long ramet_send_signal(pid_t pid, int pidfd, int signal);
 /* Whether a process has this memory; false where the kernel does not tell. */
 bool ramet_shares_memory(pid_t pid);
 
+/*
+ * Kills a process of this memory that has not left it: till then the word is not 0 (CHILD_CLEARTID), and its pid no
+ * other's. By raw calls.
+ */
+void ramet_kill_in_memory(pid_t pid, const int *word);
+
 /* What the interpreter knows. The others among a child's own children go on: those that become programs, and watchdogs. */
 struct ramet_sharers {
     void (*remove_waiter)(const struct ramet_syscall_state *state); /* removes a stopped task, which will be killed, from lists of waiters */

@@ -285,6 +285,17 @@ static struct ramet_entry entry_of(const struct core_request *request, struct co
     return entry;
 }
 
+/* Where its pid is to be read as soon as there is a child. */
+static void have_pid_told(const struct core_request *request, struct ramet_clone_args *args, struct core_hosted *call)
+{
+    call->told = 0;
+    call->table.told = call->host->watched;
+    if (args->flags & (CLONE_PARENT_SETTID | CLONE_THREAD) || request->kernel.legacy) /* clone() may write a pidfd there */
+        return;
+    ramet_set_address(args, CLONE_PARENT_SETTID, &call->told);
+    call->table.told = &call->told;
+}
+
 static long make_child(struct core_request *request, struct core_hosted *call)
 {
     struct ramet_host *host = call->host;
@@ -295,6 +306,7 @@ static long make_child(struct core_request *request, struct core_hosted *call)
     long error = core_watch(request, &asked.args, &host->watched);
     if (error < 0)
         return error;
+    have_pid_told(request, &asked.args, call);
     struct ramet_entry entry = entry_of(request, call);
     host->made = true;
     ramet_sigset mask = ramet_block_signals();
@@ -387,6 +399,7 @@ static void fill_in(struct core_hosted *call, const struct core_request *request
     call->kept = Py_NewRef(call->runs_task ? (PyObject *)request->task : request->kept);
     call->stack = request->stack;
     call->finished = call->leaving = call->over = call->interrupted = call->begun = call->had_threads = call->killed_at_work = call->outlived = false;
+    call->own_pid = 0;
     call->host->deadline = 0;
     call->host->expired = 0;
     if (!request->own_interpreter)

@@ -43,7 +43,8 @@ struct core_hosted {
     bool outlived; /* its function has returned, but other threads of the child ran on: these were dealt with in the child */
     bool finished; /* the child came to its end with its thread-local block in order */
     pid_t owner;
-    pid_t own_pid; /* as the child sees it */
+    pid_t own_pid; /* as the child sees it; 0: it has run nothing yet */
+    int told;      /* as its maker sees it, where no watchdog is told; the kernel writes it before the child runs */
     struct ramet_host *host;
     struct ramet_arena *arena; /* on the host thread's stack */
     const struct ramet_stack *stack; /* NULL: the host thread's own */

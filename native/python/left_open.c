@@ -41,10 +41,16 @@ struct core_table_user *core_own_table_user(void)
     return NULL;
 }
 
+static bool is_told(const struct core_table_user *user, pid_t pid)
+{
+    return user->told != NULL && __atomic_load_n(user->told, __ATOMIC_ACQUIRE) == pid;
+}
+
+/* One that has run nothing yet is one as well: it would begin while its maker is being killed. */
 static bool is_user(pid_t pid)
 {
     const struct core_table_user *user = users;
-    while (user != NULL && user->pid != pid)
+    while (user != NULL && user->pid != pid && !is_told(user, pid))
         user = user->next;
     return user != NULL;
 }

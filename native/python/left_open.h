@@ -20,7 +20,8 @@ struct core_table_user {
     struct core_table *table; /* NULL: the caller's, whose objects are not looked at */
     struct core_table own;
     bool may_have_pid;
-    pid_t pid; /* as it sees it, for the threads that it starts; 0: another may have the same */
+    pid_t pid; /* as it sees it, for the threads that it starts; 0: another may have the same, or it has run nothing yet */
+    const int *told; /* where the kernel writes it as its maker sees it, before it runs; NULL: nowhere */
     struct core_suspended *suspended; /* see suspended_callers.h: its tasks that a child of theirs suspends */
 };
 

@@ -9,6 +9,7 @@
 #include "hosted_child.h"
 #include "nested_hosts.h"
 #include "proc_file.h"
+#include "safe_kill.h"
 #include "suspended_callers.h"
 #include "task_state.h"
 
@@ -86,10 +87,20 @@ static void add(struct nested *nested, struct ramet_host *host)
     nested->count++;
 }
 
+/* One that has run nothing yet has asked for no signal at the end of its maker. */
+static void kill_newborn(const struct ramet_host *host)
+{
+    const struct core_hosted *call = host->context;
+    const int *told = call->table.told;
+    const int pid = told == NULL || call->own_pid != 0 ? 0 : __atomic_load_n(told, __ATOMIC_ACQUIRE);
+    if (pid > 0)
+        ramet_kill_in_memory(pid, host->word);
+}
+
 /* Adds the hosted children of one process. */
 static void gather_nested(struct nested *nested, pid_t maker, const PyThreadState *mine)
 {
-    for (struct ramet_host *host; (host = ramet_nested_hosts_take(maker)) != NULL; add(nested, host)) {
+    for (struct ramet_host *host; (host = ramet_nested_hosts_take(maker, kill_newborn)) != NULL; add(nested, host)) {
         struct core_hosted *call = host->context;
         core_look_at_hosted(call);
         core_gil_mend(call->state != NULL ? call->state : mine, host->tid);

@@ -40,6 +40,7 @@ void core_suspend(struct core_suspended *caller, const struct core_request *requ
     caller->pid = watched == NULL ? &caller->told : watched;
     if (watched == NULL && !(args->flags & CLONE_PARENT_SETTID) && !request->kernel.legacy) /* clone() may write a pidfd there */
         ramet_set_address(args, CLONE_PARENT_SETTID, &caller->told);
+    caller->table.told = caller->is_thread ? NULL : caller->pid;
     if (!ramet_owns_memory() && !(args->flags & (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID))) {
         caller->in_memory = 1;
         ramet_set_address(args, CLONE_CHILD_CLEARTID, &caller->in_memory);
@@ -106,18 +107,15 @@ static bool leaves_memory(struct core_suspended *caller)
 }
 
 /*
- * A signal that tells of its caller's end waits as long as it is suspended by a child of its own, which sees its own caller living.
- * While it has not left the memory, the pid is no other's; in another pid namespace it is, which does not share this memory.
+ * A signal that tells of its caller's end waits as long as it is suspended by a child of its own, which sees its own caller living;
+ * and who has run nothing yet has asked for none. In another pid namespace the pid is another's, who does not share this memory.
  */
 static void kill_suspended(struct core_suspended *caller)
 {
-    const int pid = caller->is_thread || caller->table.suspended == NULL ? 0 : pid_of_child(caller);
-    const int pidfd = pid > 0 ? (int)ramet_syscall2(__NR_pidfd_open, pid, 0) : -1;
-    if (pidfd < 0)
-        return;
-    if (ramet_shares_memory(pid) && may_be_in_memory(caller))
-        ramet_send_signal(0, pidfd, SIGKILL);
-    ramet_syscall1(__NR_close, pidfd);
+    const bool is_told_of_end = caller->table.pid != 0 && caller->table.suspended == NULL;
+    const int pid = caller->is_thread || is_told_of_end ? 0 : pid_of_child(caller);
+    if (pid > 0)
+        ramet_kill_in_memory(pid, &caller->in_memory);
 }
 
 static struct core_dead_frames *map_found(void)

@@ -57,6 +57,13 @@ static void a_living_one_is_always_seen(struct ramet_host *own)
         others[i].stage = RAMET_ENDED;
 }
 
+static int hastened;
+
+static void count(const struct ramet_host *host)
+{
+    hastened += host != NULL;
+}
+
 int main(void)
 {
     static struct ramet_host own, other;
@@ -64,11 +71,11 @@ int main(void)
         SKIP("the kernel has no MADV_WIPEONFORK");
     CHECK(!ramet_nested_hosts_any());
     a_living_one_is_always_seen(&own);
-    CHECK(ramet_nested_hosts_take(getpid()) == NULL && !ramet_is_nested_host(TID));
+    CHECK(ramet_nested_hosts_take(getpid(), count) == NULL && hastened == 0 && !ramet_is_nested_host(TID));
     add(&other, OTHER_MAKER, &ended);
     add(&own, getpid(), &ended);
     CHECK(ramet_is_nested_host(TID) && !ramet_is_nested_host(TID + 1));
-    CHECK(ramet_nested_hosts_take(getpid()) == &own && ramet_nested_hosts_take(getpid()) == NULL);
-    CHECK(ramet_nested_hosts_take(OTHER_MAKER) == &other);
+    CHECK(ramet_nested_hosts_take(getpid(), count) == &own && ramet_nested_hosts_take(getpid(), count) == NULL);
+    CHECK(ramet_nested_hosts_take(OTHER_MAKER, count) == &other && hastened == 2);
     return passed();
 }
