@@ -3,6 +3,7 @@
 import mmap
 import multiprocessing
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -182,6 +183,36 @@ def test_nothing_is_said_of_it(fn: Callable[[], Any]) -> None:
         future = executor.submit(fn)
         future.result(PATIENT_SECONDS)
         assert (future.stdout, future.stderr) == ("", "")
+
+
+def _loky_with_a_slow_thread() -> list[int]:
+    """Its thread that manages its processes removes semaphores of theirs, while the others are removed."""
+    import importlib
+
+    # The package has multiprocessing's of that name.
+    synchronize: Any = importlib.import_module("joblib.externals.loky.backend.synchronize")
+    unlink = synchronize.sem_unlink
+    begun = threading.Event()
+    firsts = [True]
+
+    def slow(name: str) -> None:
+        if threading.current_thread().name == "ExecutorManagerThread":
+            begun.set()
+            select.select([], [], [], 0.3)
+        elif firsts:
+            firsts.clear()
+            begun.wait(0.3)
+        unlink(name)
+
+    synchronize.sem_unlink = slow
+    return _loky()
+
+
+def test_nor_of_what_its_own_thread_removes() -> None:
+    """The tracker ends after that."""
+    with Executor(1, preload=PRELOAD, capture_output=True) as executor:
+        futures = [executor.submit(_loky_with_a_slow_thread) for _ in range(3)]
+        assert {future.result(PATIENT_SECONDS) and future.stderr for future in futures} == {""}
 
 
 def test_what_others_have_there_is_not_removed() -> None:

@@ -51,11 +51,11 @@ def let_remove(*, of_template: frozenset[Any], in_namespace: bool) -> None:
     trackers = _own_trackers(_OF_LOKY)
     if not trackers and not _own_trackers(_OF_MULTIPROCESSING):
         return
-    if trackers:
-        _end_workers_of_loky()
+    managers = _end_workers_of_loky() if trackers else []
     with suppress(*_NO_ROOM):
         _finalize(of_template)
     if trackers:
+        _await_threads(managers)
         with suppress(*_NO_ROOM):  # then they see no end, and are not waited for long
             _end_others({tracker._pid for tracker in trackers}, in_namespace=in_namespace)
         _remove_folders()
@@ -84,14 +84,28 @@ def _is_child(pid: int | None) -> bool:
     return True
 
 
-def _end_workers_of_loky() -> None:
-    """Before the finalizers: one that still starts would tell that it finds no semaphore."""
+def _end_workers_of_loky() -> list[threading.Thread]:
+    """Before the finalizers: one that still starts would tell that it finds no semaphore.
+
+    Returns the threads that manage them, which end for it.
+    """
+    managers = []
     for name in _EXECUTORS_OF_LOKY:
         with suppress(Exception):
             for thread in list(getattr(sys.modules.get(name), "_threads_wakeups", ())):
+                managers.append(thread)
                 for pid in list(thread.processes):
                     if _is_child(pid):
                         os.kill(pid, signal.SIGKILL)
+    return managers
+
+
+def _await_threads(managers: Iterable[threading.Thread]) -> None:
+    """They run some of the finalizers: a tracker whose end comes before says that a semaphore leaks."""
+    deadline = deadline_after(_FINALIZERS_SECONDS)
+    for thread in managers:
+        with suppress(RuntimeError):  # the call runs in it
+            thread.join(seconds_until(deadline))
 
 
 def _finalize(of_template: Iterable[Any]) -> None:
