@@ -58,13 +58,39 @@ _WISHES_FOR_FUNCTIONS = frozenset({"memory", "processes", "cpus", "network"})
 # What options are called that a Sandbox has as a wish.
 _WISHES_BY_OTHER_NAMES = {
     "env": "environment",
-    **dict.fromkeys(("net", "internet"), "network"),
+    **dict.fromkeys(("net", "internet", "allow_net"), "network"),
     **dict.fromkeys(("rw", "bind", "volumes", "mounts", "binds"), "write"),
     **dict.fromkeys(("ro", "readonly", "ro_bind"), "read"),
     **dict.fromkeys(("deadline", "seconds", "time_limit", "wall_time"), "timeout"),
-    **dict.fromkeys(("pids", "nproc", "threads"), "processes"),
+    **dict.fromkeys(("mem_limit", "memory_limit", "max_memory"), "memory"),
+    **dict.fromkeys(("cpu_seconds", "cpu_limit"), "cpu_time"),
+    **dict.fromkeys(("pids", "pids_limit", "nproc", "threads"), "processes"),
+    **dict.fromkeys(("tmpfs", "shm_size"), "tmp"),
     **dict.fromkeys(("nofile", "files"), "open_files"),
     **dict.fromkeys(("seccomp", "filter"), "syscalls"),
+}
+# What others let one choose, and each Sandbox decides or makes of several wishes.
+_NO_WISHES = {
+    **dict.fromkeys(
+        ("capabilities", "caps", "cap_add", "cap_drop", "privileged"),
+        "what runs in it has no capability",
+    ),
+    **dict.fromkeys(
+        ("uid", "gid", "user", "group", "groups", "userns"),
+        "it decides as which user its programs run",
+    ),
+    **dict.fromkeys(
+        ("devices", "device", "dev", "gpu", "gpus"),
+        "it has null, zero, full, random, urandom and tty, and no other device",
+    ),
+    **dict.fromkeys(
+        ("disk", "disk_limit", "disk_quota", "storage"),
+        "tmp= is the size of its /tmp, and file_size= that of the largest file",
+    ),
+    **dict.fromkeys(
+        ("namespaces", "unshare"), "it has its own, and network= says which network it has"
+    ),
+    **dict.fromkeys(("dns", "proxy"), "network= says what it may reach"),
 }
 # What others call an option or a keyword: the kernel, the shell, os.environ, joblib and the like.
 _OTHER_NAMES = {
@@ -253,6 +279,11 @@ def no_wish(names: Sequence[str], known: Collection[str]) -> TypeError:
         return TypeError(
             f"invalid wish: a Sandbox has no {', '.join(beside)}; it is given beside the sandbox, to the "
             f"program or call: ramet.run(argv, {option}=..., sandbox=ramet.Sandbox(...))"
+        )
+    decided = next((name for name in names if name in _NO_WISHES), None)
+    if decided:
+        return TypeError(
+            f"invalid wish: a Sandbox has no {', '.join(names)}; {_NO_WISHES[decided]}"
         )
     others = [_WISHES_BY_OTHER_NAMES.get(name) for name in names]
     meant = [

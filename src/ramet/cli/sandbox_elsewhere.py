@@ -16,29 +16,31 @@ _ENV = "--env NAME=VALUE, beside the usual variables"
 _ROOT = "--root / shows all files of this machine, --root DIR the system in a directory, to read"
 _OVERLAY = "--overlay keeps what is written below --write in a layer, which is thrown away"
 _IDS = "as root, the program has an id that nobody has, otherwise yours; none can be chosen"
+_DEVICES = "it has null, zero, full, random, urandom and tty, and no other device"
 _PLACES = (
     "each path is shown in its own place; what is to be elsewhere can lie in a directory for --root"
 )
 
 _NAMES = {
-    _READ: "-r -R --ro-bind --ro-bind-try --bindmount_ro --read-only --fs-read --whitelist",
+    _READ: "-r -R --ro-bind --ro-bind-try --bindmount_ro --ro --read-only --fs-read --whitelist",
     _WRITE: "-w -B --bind-try --bindmount --rw --fs-write -v --volume --mount",
     _ALWAYS: "--unshare-all --unshare-user --unshare-user-try --unshare-ipc --unshare-pid --unshare-uts "
     "--unshare-cgroup --unshare-cgroup-try --new-session --die-with-parent --as-pid-1 --cap-drop --rm "
     "--no-new-privs --nonewprivs --init",
     _NETWORK: "--net --share-net --unshare-net --disable_clone_newnet -N --no-net",
     _SYSCALLS: "--seccomp --add-seccomp-fd --seccomp_policy --security-opt",
-    _MEMORY: "-m --cgroup_mem_max --rlimit_as --rlimit-as --max-memory",
-    _PROCESSES: "-P --cgroup_pids_max --pids-limit --max-processes --rlimit-nproc --rlimit_nproc",
+    _MEMORY: "-m --mem --mem-limit --cgroup_mem_max --rlimit_as --rlimit-as --max-memory",
+    _PROCESSES: "-P --pids --cgroup_pids_max --pids-limit --max-processes --rlimit-nproc --rlimit_nproc",
     _TIMEOUT: "-t --time_limit --time-limit",
     _ENV: "-E -e --setenv --clearenv --unsetenv",
     _ROOT: "--chroot",
     _OVERLAY: "--overlay-src --tmp-overlay --ro-overlay --workdir",
-    _IDS: "-u --uid -g --gid",
+    _IDS: "-u --uid -g --gid --user --group",
     _PLACES: "--file --bind-data --ro-bind-data --symlink --dir",
+    "what runs in it has no capability": "--cap-add --caps --privileged",
     "--cwd DIR": "--chdir",
     "--tmp SIZE; a /tmp of its own is the default": "-T --tmpfs --size --private-tmp",
-    "the usual devices are there": "--dev --dev-bind --dev-bind-try --device",
+    _DEVICES: "--dev --dev-bind --dev-bind-try --device --devices --gpus",
     "--no-proc leaves it out; its own processes are shown by default": "--proc --disable_proc",
     "--hide PATH covers a path below one that is shown": "--blacklist --fs-deny",
     "--connect PORTS, such as 443": "--net-allow",
@@ -47,7 +49,7 @@ _NAMES = {
     "--open-files N": "--rlimit_nofile --rlimit-nofile --ulimit",
     "--file-size SIZE": "--rlimit_fsize --rlimit-fsize",
     "--hostname NAME": "-H",
-    "--cpu-time TIME": "--rlimit_cpu --rlimit-cpu",
+    "--cpu-time TIME": "--cpu-seconds --rlimit_cpu --rlimit-cpu",
 }
 
 NAMES_HERE = {name: here for here, names in _NAMES.items() for name in names.split()}

@@ -37,9 +37,14 @@ NO_SUCH_PID = "4194305"
             "ramet run: No such option '--memory' here; ramet sandbox has it",
         ),
         (
+            "sandbox --umask 077 true",
+            125,
+            "ramet sandbox: No such option '--umask' here; ramet run has it",
+        ),
+        (
             "sandbox --user nobody true",
             125,
-            "ramet sandbox: No such option '--user' here; ramet run has it",
+            "ramet sandbox: No such option '--user': as root, the program has an id that nobody has",
         ),
         (
             "sandbox --ro-bind / / true",

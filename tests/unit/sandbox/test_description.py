@@ -322,7 +322,8 @@ def test_replace() -> None:
             ("seccomp", "syscalls"),
             ("nofile", "open_files"),
         ],
-        *[("time_limit", "timeout"), ("threads", "processes")],
+        *[("time_limit", "timeout"), ("threads", "processes"), ("pids_limit", "processes")],
+        *[("mem_limit", "memory"), ("cpu_seconds", "cpu_time"), ("shm_size", "tmp")],
     ],
 )
 def test_a_wish_that_is_none(slip: str, word: str) -> None:
@@ -337,6 +338,23 @@ def test_a_wish_that_is_none(slip: str, word: str) -> None:
         Sandbox(cwd="/")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"no workdir; .* ramet.run\(argv, cwd=..., sandbox="):
         Sandbox(workdir="/")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("caps", "what runs in it has no capability"),
+        ("uid", "it decides as which user its programs run"),
+        ("gpus", "it has null, zero, .* no other device"),
+        ("disk", "tmp= is the size .* file_size= "),
+        ("namespaces", "it has its own, and network= says which network it has"),
+        ("proxy", "network= says what it may reach"),
+    ],
+)
+def test_what_a_sandbox_decides(name: str, told: str) -> None:
+    """What others let one choose is told as what it is here, and not as the wish whose name is near."""
+    with pytest.raises(TypeError, match=rf"^invalid wish: a Sandbox has no {name}; {told}[^?]*$"):
+        Sandbox(**{name: 1})  # type: ignore[arg-type]
 
 
 def test_wishes_are_keywords() -> None:
