@@ -69,7 +69,7 @@ _WISHES_BY_OTHER_NAMES = {
     **dict.fromkeys(("nofile", "files"), "open_files"),
     **dict.fromkeys(("seccomp", "filter"), "syscalls"),
 }
-# What others let one choose, and each Sandbox decides or makes of several wishes.
+# What others let one choose, and no wish of a Sandbox is: it is always so, or two wishes have it together.
 _NO_WISHES = {
     **dict.fromkeys(
         ("capabilities", "caps", "cap_add", "cap_drop", "privileged"),
